@@ -1,0 +1,26 @@
+"""Losses on logits, which neither overflow nor need clipping."""
+
+import torch
+from torch.nn.functional import softplus
+
+# The mean over pixels and samples. The decoder's output is a logit for "bce" and the
+# value itself for "mse".
+RECONSTRUCTION_LOSSES = {"bce": torch.nn.BCEWithLogitsLoss, "mse": torch.nn.MSELoss}
+
+
+def discriminator_loss(real_logits, fake_logits):
+    """-mean(log D(z_real)) - mean(log(1 - D(z_fake))), Algorithm 1, lines 14 and 15."""
+    return softplus(-real_logits).mean() + softplus(fake_logits).mean()
+
+
+def non_saturating(fake_logits):
+    """-mean(log D(z_fake)): what the authors' code minimises in place of line 18."""
+    return softplus(-fake_logits).mean()
+
+
+def minimax(fake_logits):
+    """mean(log(1 - D(z_fake))), Algorithm 1, line 18."""
+    return -softplus(fake_logits).mean()
+
+
+ADVERSARIAL_LOSSES = {"non_saturating": non_saturating, "minimax": minimax}

@@ -1,0 +1,355 @@
+"""The skorch net that trains the networks of an estimator."""
+
+from contextlib import nullcontext
+from copy import copy, deepcopy
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EpochTimer
+
+from ._device import mixed_precision, resolve_device
+from ._random import borrowed_global_generator, torch_generator
+
+# The names of the optimisers, with what makes them fast where torch can do it.
+OPTIMIZERS = {
+    "adam": (torch.optim.Adam, {"fused": True}),
+    "rmsprop": (torch.optim.RMSprop, {}),
+}
+
+
+def split_optimizer(parameter, value):
+    """Return the name and the options of the optimiser that a parameter asks for.
+
+    Raises
+    ------
+    ValueError
+        If it is neither a known name nor a pair of one and options that the optimiser
+        takes.
+    """
+    pair = (value, {}) if isinstance(value, str) else value
+    if len(pair) != 2 or pair[0] not in OPTIMIZERS or not isinstance(pair[1], dict):
+        known = ", ".join(map(repr, OPTIMIZERS))
+        raise ValueError(
+            f"{parameter}={value!r} is not known. Use one of: {known}, or a pair of "
+            "one and its options: ('adam', {'betas': (0.5, 0.999)})."
+        )
+    name, options = pair
+    optimizer, defaults = OPTIMIZERS[name]
+    try:
+        optimizer([torch.zeros(1)], lr=0.1, **{**defaults, **options})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{parameter}={value!r} has options that torch.optim.{optimizer.__name__} "
+            f"refuses: {error}. The learning rate is a parameter of the estimator."
+        ) from error
+    return name, options
+
+
+class AutoencoderNet(NeuralNet):
+    """Trains an `Autoencoder` by an objective's steps.
+
+    What it changes in `skorch.NeuralNet`: several optimisers, one for each update of
+    the objective (``reconstruction_optimizer_`` and so on; ``optimizer_`` is the
+    first, where skorch's callbacks look for it); batches that come from `Batches`;
+    losses that stay on the device until the end of the epoch; and random numbers from
+    a generator of its own. skorch's callbacks work as ever. Those with a hook on
+    batches or gradients cost a synchronisation per batch, only while one is there.
+
+    Parameters
+    ----------
+    module : Autoencoder
+
+    criterion : type of torch.nn.Module
+        The reconstruction loss.
+
+    objective : object
+        See `_objectives`.
+
+    optimizers : dict of str to (str, dict)
+        Name and options of the optimiser of each update.
+
+    learning_rates : dict of str to float
+        The learning rate of each update.
+
+    learning_rate_decay : float
+        Multiplies all learning rates after every epoch.
+
+    precision : {"float32", "bfloat16"}
+
+    random : numpy.random.Generator
+        The only random state. Each epoch seeds a new generator on the device from it.
+
+    draws_globally : bool
+        Whether the networks may draw from torch's global generators, as the dropout
+        of a user's module does.
+
+    structure : dict
+        The estimator's parameters that the networks and optimisers were made with.
+
+    device, callbacks, verbose
+        As in skorch.
+    """
+
+    def __init__(
+        self,
+        module,
+        criterion,
+        *,
+        objective,
+        optimizers,
+        learning_rates,
+        learning_rate_decay,
+        precision,
+        random,
+        draws_globally,
+        structure,
+        device,
+        callbacks,
+        verbose,
+    ):
+        self.objective = objective
+        self.optimizers = optimizers
+        self.learning_rates = learning_rates
+        self.learning_rate_decay = learning_rate_decay
+        self.precision = precision
+        self.random = random
+        self.draws_globally = draws_globally
+        self.structure = structure
+        super().__init__(
+            module,
+            criterion,
+            train_split=None,
+            device=device,
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+
+    @property
+    def _default_callbacks(self):
+        return [("epoch_timer", EpochTimer())]
+
+    def initialize_optimizer(self):
+        """Make one optimiser, with its own state, for each update."""
+        self.updates_ = self.objective.updates(self.module_)
+        for update, parameters in self.updates_.items():
+            name, options = self.optimizers[update]
+            optimizer, defaults = OPTIMIZERS[name]
+            options = {"lr": self.learning_rates[update], **defaults, **options}
+            setattr(self, f"{update}_optimizer_", optimizer(parameters, **options))
+        self.optimizer_ = getattr(self, f"{next(iter(self.updates_))}_optimizer_")
+        return self
+
+    def resume(self, *, learning_rates, **settings):
+        """Take over what may change between two trainings of the same networks.
+
+        A learning rate that is still what it was goes on from where its decay and
+        the callbacks have brought it.
+        """
+        self.check_training_readiness()
+        for update, rate in learning_rates.items():
+            if rate != self.learning_rates[update]:
+                for group in getattr(self, f"{update}_optimizer_").param_groups:
+                    group["lr"] = rate
+        self.learning_rates = learning_rates
+        vars(self).update(settings)
+        self._initialize_callbacks()
+        return self
+
+    def fit_loop(self, training, validation=None, epochs=1, *, observers=()):
+        """Train for `epochs` epochs on one `Batches`, and watch another.
+
+        `observers` are callbacks of this training only.
+        """
+        lasting = self.callbacks_
+        self.callbacks_ = [*lasting, *((type(c).__name__, c) for c in observers)]
+        datasets = {"dataset_train": training, "dataset_valid": validation}
+        try:
+            self.notify("on_train_begin", X=training)
+            for _ in range(epochs):
+                self.notify("on_epoch_begin", **datasets)
+                self.run_single_epoch(training)
+                if validation is not None:
+                    self._record_loss("valid_loss", self.validation_error(validation))
+                if self._end_epoch(**datasets):
+                    break
+            self.notify("on_train_end", X=training)
+        finally:
+            self.callbacks_ = lasting
+        return self
+
+    def _end_epoch(self, **datasets):
+        """Tell every callback that the epoch is over, and whether one asks to stop.
+
+        They ask by KeyboardInterrupt, which must not keep the others from hearing.
+        """
+        stop = False
+        self.on_epoch_end(self, **datasets)
+        for _, callback in self.callbacks_:
+            try:
+                callback.on_epoch_end(self, **datasets)
+            except KeyboardInterrupt:
+                stop = True
+        return stop
+
+    def run_single_epoch(self, batches):
+        """Take one training step on every batch, and record the mean losses."""
+        self._set_training(True)
+        self.generator_ = torch_generator(self.random, self.device)
+        self.watches_gradients_ = self._any_callback_has("on_grad_computed")
+        watches_batches = self._any_callback_has("on_batch_begin", "on_batch_end")
+        losses, sizes = [], []
+        with self.global_generator():
+            for x in batches.shuffled(self.random):
+                if watches_batches:
+                    self.notify("on_batch_begin", batch=(x, None), training=True)
+                losses.append(self.train_step(x))
+                sizes.append(len(x))
+                if watches_batches:
+                    loss = losses[-1][0]
+                    self.history.record_batch("train_loss", loss.item())
+                    self.notify(
+                        "on_batch_end", batch=(x, None), training=True, loss=loss
+                    )
+        self._set_training(False)
+        self._record_epoch(torch.stack(losses).double().cpu().numpy(), sizes)
+        for update in self.updates_:
+            for group in getattr(self, f"{update}_optimizer_").param_groups:
+                group["lr"] *= self.learning_rate_decay
+
+    def global_generator(self):
+        """Return the context in which the networks may draw random numbers."""
+        if self.draws_globally:
+            return borrowed_global_generator(self.random, self.device)
+        return nullcontext()
+
+    def train_step(self, x):
+        """Take the objective's step on one batch; return its losses, on the device."""
+        with mixed_precision(self.precision, self.device):
+            losses = self.objective.step(
+                x,
+                module=self.module_,
+                criterion=self.criterion_,
+                generator=self.generator_,
+                minimise=self._minimise,
+            )
+        return torch.stack([loss.detach() for loss in losses])
+
+    def _minimise(self, update, loss):
+        """Move the weights of one update, and no others, down the loss's gradient."""
+        optimizer = getattr(self, f"{update}_optimizer_")
+        parameters = self.updates_[update]
+        optimizer.zero_grad()
+        # Limited to these weights, the backward pass does not even compute the rest.
+        with torch.autocast(self.device.type, enabled=False):
+            loss.backward(inputs=parameters)
+        if self.watches_gradients_:
+            named = [
+                (name, parameter)
+                for name, parameter in self.module_.named_parameters()
+                if any(parameter is p for p in parameters)
+            ]
+            self.notify("on_grad_computed", named_parameters=named, training=True)
+        optimizer.step()
+
+    def _any_callback_has(self, *hooks):
+        """Tell whether a callback does something at one of these points."""
+        return any(
+            getattr(type(callback), hook) is not getattr(Callback, hook)
+            for _, callback in self.callbacks_
+            for hook in hooks
+        )
+
+    def _record_epoch(self, losses, sizes):
+        if not np.isfinite(losses).all():
+            raise ValueError(
+                f"Training diverged in epoch {len(self.history)}: a loss is no longer "
+                "finite. Scale X, to the range [0, 1] if you can, or lower "
+                "learning_rate."
+            )
+        means = np.average(losses, axis=0, weights=sizes).tolist()
+        for name, mean in zip(self.objective.loss_names, means, strict=True):
+            self.history.record(name, mean)
+        self._record_loss("train_loss", means[0])
+
+    def _record_loss(self, name, loss):
+        """Record a loss under the names that skorch's own callbacks look for."""
+        earlier = [record[name] for record in self.history[:-1] if name in record]
+        self.history.record(name, loss)
+        self.history.record(f"{name}_best", loss < min(earlier, default=np.inf))
+
+    @torch.inference_mode()
+    def validation_error(self, batches):
+        """Return the mean squared error of R(E(x)), as a float."""
+        errors = [
+            (self.module_.reconstruct(x) - x).square().mean(1).sum() for x in batches
+        ]
+        return torch.stack(errors).double().sum().item() / len(batches.rows)
+
+    def snapshot(self):
+        """Return all that training changes, for `restore`."""
+        state = vars(self).copy()
+        state["random"] = deepcopy(self.random)
+        state["history_"] = copy(self.history_)
+        tensors = self.module_.state_dict(), self._optimizer_states()
+        return state, deepcopy(tensors)
+
+    def restore(self, snapshot):
+        """Undo what has happened since the snapshot was taken."""
+        state, (weights, optimizer_states) = snapshot
+        vars(self).clear()
+        vars(self).update(state)
+        self.module_.load_state_dict(weights)
+        self._load_optimizer_states(optimizer_states)
+        self._set_training(False)
+
+    def _optimizer_states(self):
+        return {
+            name: getattr(self, f"{name}_").state_dict()
+            for name in self._optimizers
+            # None, or not there at all, after skorch's `trim_for_prediction`.
+            if name != "optimizer" and getattr(self, f"{name}_", None) is not None
+        }
+
+    def _load_optimizer_states(self, states):
+        for name, state in states.items():
+            getattr(self, f"{name}_").load_state_dict(state)
+
+    def to(self, device):
+        """Move to another device, to go on there."""
+        if device != self.device:
+            self.__setstate__({**self.__getstate__(), "device": device})
+        return self
+
+    def __getstate__(self):
+        """Pickle from the CPU, so that the pickle loads where there is no GPU."""
+        state = vars(self).copy()
+        states = self._optimizer_states()
+        for name in (*self._optimizers, "updates", "generator", "module"):
+            state.pop(f"{name}_", None)
+        state["module"] = self.module_
+        if self.device.type != "cpu":
+            state["module"] = deepcopy(self.module_).cpu()
+            states = _to_cpu(states)
+        return {**state, "optimizer_states": states}
+
+    def __setstate__(self, state):
+        """Load onto the device that the net was on, or the CPU where it is not here."""
+        states = state.pop("optimizer_states")
+        vars(self).update(state)
+        try:
+            self.device = resolve_device(self.device)
+        except ValueError:
+            self.device = torch.device("cpu")
+        self.module_ = self.module = self.module.to(self.device)
+        if states:
+            self.initialize_optimizer()
+            self._load_optimizer_states(states)
+
+
+def _to_cpu(state):
+    if isinstance(state, torch.Tensor):
+        return state.cpu()
+    if isinstance(state, dict):
+        return {key: _to_cpu(value) for key, value in state.items()}
+    return state

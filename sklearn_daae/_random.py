@@ -1,0 +1,54 @@
+"""Random numbers that leave every global generator as it was."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+
+def private_generator(random_state):
+    """Return a NumPy generator of our own, seeded by `random_state`.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        None takes fresh entropy from the operating system. scikit-learn draws
+        from the global NumPy generator there, which would change it.
+
+    Returns
+    -------
+    random : numpy.random.Generator
+        Unlike a `torch.Generator` it pickles, copies and knows no device, so it is
+        the only random state that a fitted model keeps.
+    """
+    if random_state is None:
+        return np.random.default_rng()
+    state = check_random_state(random_state)  # refuses what is no seed
+    if state is random_state:
+        random_state = state.randint(2**31, size=4)
+    return np.random.default_rng(random_state)
+
+
+def torch_generator(random, device):
+    """Return a new `torch.Generator` on `device`, seeded by a draw from `random`."""
+    generator = torch.Generator(device)
+    generator.manual_seed(int(random.integers(2**63)))
+    return generator
+
+
+@contextmanager
+def borrowed_global_generator(random, device):
+    """Seed torch's global generators from `random`, and put them back on leaving.
+
+    For code that can draw from nowhere else: the initialisation and the dropout of
+    modules that users bring.
+    """
+    seed = int(random.integers(2**63))
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)
+        for cuda_device in devices:
+            with torch.cuda.device(cuda_device):
+                torch.cuda.manual_seed(seed)
+        yield

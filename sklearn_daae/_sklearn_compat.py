@@ -1,0 +1,19 @@
+"""Everything of scikit-learn that is private or newer than the oldest one supported."""
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:  # scikit-learn < 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Stands in where scikit-learn has no callbacks."""
+
+        def _init_callback_context(self, **kwargs):
+            return None
+
+    def with_callbacks(method):
+        return method
+
+
+__all__ = ["CallbackSupportMixin", "Interval", "StrOptions", "with_callbacks"]
