@@ -1,0 +1,70 @@
+"""Data and fitted models that many tests share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from sklearn_daae import DAAETransformer, iDAAETransformer
+
+# The networks are small, so that a fit takes a fraction of a second.
+SMALL = {
+    "n_components": 4,
+    "encoder_layer_sizes": (32,),
+    "decoder_layer_sizes": (32,),
+    "discriminator_layer_sizes": (32,),
+    "learning_rate": 2e-3,
+    "max_epochs": 2,
+    "device": "cpu",
+    "random_state": 0,
+}
+ESTIMATORS = [DAAETransformer, iDAAETransformer]
+
+
+@pytest.fixture(params=ESTIMATORS, ids=lambda c: c.__name__)
+def Estimator(request):
+    """Return each public estimator class in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """Return 300 of scikit-learn's handwritten digits, in [0, 1], with labels."""
+    X, y = load_digits(return_X_y=True)
+    return (X[:300] / 16).astype(np.float32), y[:300]
+
+
+@pytest.fixture(scope="session")
+def X(digits):
+    X = digits[0].copy()
+    X.setflags(write=False)
+    return X
+
+
+@pytest.fixture(scope="session")
+def y(digits):
+    return digits[1]
+
+
+@pytest.fixture(scope="module", params=ESTIMATORS, ids=lambda c: c.__name__)
+def fitted(request, X):
+    """Return each estimator, fitted. Tests leave it as it is."""
+    return request.param(**SMALL).fit(X)
+
+
+@pytest.fixture(scope="session")
+def data_home():
+    """Return the folder of the paper's data sets, or skip the test."""
+    home = os.environ.get("SKLEARN_DAAE_DATA")
+    if home is None or not Path(home).is_dir():
+        pytest.skip("SKLEARN_DAAE_DATA does not name the folder of the data sets")
+    return Path(home)
+
+
+def weights(model):
+    """Return all weights of a fitted model as one vector."""
+    parameters = model.net_.module_.parameters()
+    return torch.cat([p.detach().ravel() for p in parameters]).cpu().numpy()

@@ -1,0 +1,483 @@
+"""The estimators through their public methods."""
+
+import pickle
+import warnings
+from itertools import pairwise
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from skorch.callbacks import Callback
+
+from sklearn_daae import DAAETransformer, iDAAETransformer
+from sklearn_daae._corruption import CORRUPTIONS
+
+from .conftest import SMALL, weights
+
+METHODS = [
+    "transform",
+    "inverse_transform",
+    "corrupt",
+    "reconstruct",
+    "score_samples",
+    "score",
+]
+
+
+# --- transform and its kin ----------------------------------------------------------
+
+
+def test_shapes_and_dtypes(fitted, X):
+    Z = fitted.transform(X)
+    assert Z.shape == (300, 4)
+    shapes = {
+        "inverse_transform": fitted.inverse_transform(Z),
+        "corrupt": fitted.corrupt(X, random_state=0),
+        "reconstruct": fitted.reconstruct(X),
+        "sample": fitted.sample(300, random_state=0),
+    }
+    for name, array in shapes.items():
+        assert array.shape == X.shape, name
+        assert array.dtype == np.float32, name
+    assert fitted.score_samples(X).shape == (300,)
+    assert isinstance(fitted.score(X), float)
+
+
+def test_reconstruct_is_transform_and_inverse_transform(fitted, X):
+    X_hat = fitted.reconstruct(X)
+    np.testing.assert_allclose(
+        X_hat, fitted.inverse_transform(fitted.transform(X)), atol=1e-6
+    )
+    assert X_hat.min() >= 0
+    assert X_hat.max() <= 1
+
+    X_tilde = fitted.corrupt(X, random_state=3)
+    denoised = fitted.reconstruct(X, corrupt=True, random_state=3)
+    np.testing.assert_allclose(denoised, fitted.reconstruct(X_tilde), atol=1e-6)
+
+
+def test_corrupt_adds_gaussian_noise(fitted, X):
+    noise = fitted.corrupt(X, random_state=0) - X
+    assert noise.std() == pytest.approx(0.5, rel=0.02)
+    assert noise.mean() == pytest.approx(0, abs=0.02)
+    again = fitted.corrupt(X, random_state=0) - X
+    np.testing.assert_array_equal(noise, again)
+    assert not np.array_equal(fitted.corrupt(X), fitted.corrupt(X))
+
+
+def test_score_is_minus_the_squared_reconstruction_error(fitted, X):
+    errors = ((fitted.reconstruct(X) - X) ** 2).mean(axis=1)
+    np.testing.assert_allclose(fitted.score_samples(X), -errors, rtol=1e-5)
+    assert fitted.score(X) == pytest.approx(-errors.mean(), rel=1e-5)
+
+
+def test_training_improves_the_score(Estimator, X):
+    model = Estimator(**{**SMALL, "max_epochs": 40, "sigma": 0.1}).fit(X)
+    mean_image = -((X - X.mean(axis=0)) ** 2).mean()
+    assert model.score(X) > 0.7 * mean_image
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+def test_large_inputs_are_encoded_in_several_batches(fitted, X, monkeypatch):
+    expected = fitted.transform(X), fitted.reconstruct(X)
+    monkeypatch.setattr("sklearn_daae._base._BATCH_VALUES", 2048 * 77)
+    np.testing.assert_allclose(fitted.transform(X), expected[0], atol=1e-6)
+    np.testing.assert_allclose(fitted.reconstruct(X), expected[1], atol=1e-6)
+    assert fitted.sample(200, random_state=0).shape == (200, 64)
+
+
+def test_output_of_squared_error_is_unbounded(X):
+    model = DAAETransformer(**SMALL).fit(10 * X - 5)
+    assert model.reconstruction_loss_ == "mse"
+    assert model.sample(300, random_state=0).min() < 0
+
+
+@pytest.mark.parametrize("method", [*METHODS, "sample"])
+def test_unfitted(Estimator, X, method):
+    with pytest.raises(NotFittedError, match=f"This {Estimator.__name__} instance"):
+        getattr(Estimator(), method)(*([] if method == "sample" else [X]))
+    assert not hasattr(Estimator(), "encoder_")
+    assert not hasattr(Estimator(), "loss_curve_")
+
+
+# --- sample -------------------------------------------------------------------------
+
+
+def test_chain_is_equation_3(fitted, X, monkeypatch):
+    """x(t+1) = R(E(C(x(t)))), with a corruption that can be repeated."""
+
+    def halve(x, sigma, generator):
+        return x * (1 - sigma)
+
+    monkeypatch.setitem(CORRUPTIONS, "gaussian", halve)
+    chain = fitted.sample(20, random_state=0, n_steps=3, return_chain=True)
+    assert chain.shape == (4, 20, 64)
+    for now, after in pairwise(chain):
+        expected = fitted.inverse_transform(fitted.transform(0.5 * now))
+        np.testing.assert_allclose(after, expected, atol=1e-6)
+
+    # x(0) is the decoded prior.
+    first = fitted.sample(20, random_state=0, n_steps=0)
+    np.testing.assert_array_equal(chain[0], first)
+    last = fitted.sample(20, random_state=0, n_steps=3)
+    np.testing.assert_array_equal(chain[-1], last)
+
+
+def test_chain_corrupts_at_every_step(fitted):
+    quiet = clone(fitted).set_params(sigma=0.0)
+    quiet.__dict__.update({k: v for k, v in vars(fitted).items() if k.endswith("_")})
+    chain = fitted.sample(5, random_state=0, n_steps=2, return_chain=True)
+    still = quiet.sample(5, random_state=0, n_steps=2, return_chain=True)
+    np.testing.assert_array_equal(chain[0], still[0])
+    assert (chain[1] != still[1]).any()
+
+
+def test_codes_come_from_the_prior(X):
+    """With the identity for a decoder, x(0) is z(0)."""
+    model = DAAETransformer(
+        **{**SMALL, "n_components": 64, "reconstruction_loss": "mse"},
+        decoder=lambda k, d: torch.nn.Identity(),
+    ).fit(X)
+    z = model.sample(10_000, random_state=0, n_steps=0)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.05)
+    np.testing.assert_allclose(np.cov(z.T), np.eye(64), atol=0.06)
+
+
+def test_default_number_of_steps(X):
+    for Estimator, n_steps in ((DAAETransformer, 1), (iDAAETransformer, 0)):
+        model = Estimator(**SMALL).fit(X)
+        np.testing.assert_array_equal(
+            model.sample(5, random_state=0),
+            model.sample(5, random_state=0, n_steps=n_steps),
+        )
+        assert model.sample(random_state=0).shape == (1, 64)
+
+
+def test_samples_vary_unless_seeded(fitted):
+    assert (fitted.sample(3) != fitted.sample(3)).any()
+    state = np.random.RandomState(0)
+    assert (fitted.sample(3, state) != fitted.sample(3, state)).any()
+
+
+# --- what X may be ------------------------------------------------------------------
+
+
+def test_kinds_of_X_give_the_same_model(Estimator, X, tmp_path):
+    path = tmp_path / "X.dat"
+    np.memmap(path, X.dtype, "w+", shape=X.shape)[:] = X
+    kinds = {
+        "read-only memmap": np.memmap(path, X.dtype, "r", shape=X.shape),
+        "copy-on-write memmap": np.memmap(path, X.dtype, "c", shape=X.shape),
+        "writable": X.copy(),
+        "float64": X.astype(np.float64),
+        "Fortran order": np.asfortranarray(X),
+        "list": X.tolist(),
+        "data frame": pd.DataFrame(X),
+        "tensor": torch.tensor(X),
+    }
+    expected = Estimator(**SMALL).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name, kind in kinds.items():
+            model = Estimator(**SMALL).fit(kind)
+            np.testing.assert_array_equal(weights(model), weights(expected), name)
+            Z = model.transform(kind)
+            np.testing.assert_array_equal(Z, expected.transform(X), name)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "i4", "u8", "?", "f2", "g"])
+def test_dtypes(X, dtype):
+    X = (X > 0.5).astype(dtype)
+    model = DAAETransformer(**SMALL).fit(X)
+    assert model.reconstruction_loss_ == "bce"
+    expected = DAAETransformer(**SMALL).fit(X.astype(np.float32))
+    np.testing.assert_array_equal(model.transform(X), expected.transform(X))
+
+
+def test_X_is_neither_copied_nor_kept(X):
+    """Beyond float32 batches: what `fit` reads is the array itself."""
+    seen = []
+
+    class Look(Callback):
+        def on_train_begin(self, net, X=None, **kwargs):
+            seen.append(np.shares_memory(X.X, data))
+
+    data = X.astype(np.float64)
+    model = DAAETransformer(**SMALL, callbacks=[Look()]).fit(data)
+    assert seen == [True]
+    model.set_params(callbacks=None).net_.callbacks = None
+    model.net_.callbacks_ = []
+    twice = DAAETransformer(**SMALL).fit(np.vstack([data] * 20))
+    assert len(pickle.dumps(twice)) == pytest.approx(
+        len(pickle.dumps(model)), abs=5_000
+    )
+
+
+def test_single_rows(Estimator, X):
+    """No batch of one row in `fit`, and none refused in `partial_fit` or later."""
+    sizes = []
+
+    class Sizes(Callback):
+        def on_batch_begin(self, net, batch, **kwargs):
+            sizes.append(len(batch[0]))
+
+    settings = {**SMALL, "max_epochs": 1, "batch_size": 10}
+    model = Estimator(**settings, callbacks=[Sizes()]).fit(X[:31])
+    assert sizes == [10, 10, 11]
+    model.partial_fit(X[:1])
+    assert model.transform(X[:1]).shape == (1, 4)
+    with pytest.raises(ValueError, match="minimum of 2 is required"):
+        Estimator(**settings).fit(X[:1])
+
+
+def test_reconstruction_loss_is_chosen_from_X(X):
+    def loss(X, **params):
+        model = DAAETransformer(**{**SMALL, "max_epochs": 1, **params}).fit(X)
+        return model.reconstruction_loss_
+
+    assert loss(X) == "bce"
+    assert loss(X * (1 + 1e-12)) == "bce"  # the rounding of a scaler
+    assert loss(2 * X) == "mse"
+    assert loss(X, reconstruction_loss="mse") == "mse"
+
+
+# --- going on -----------------------------------------------------------------------
+
+
+def test_fit_is_so_many_calls_of_partial_fit(Estimator, X):
+    settings = {**SMALL, "max_epochs": 3, "learning_rate_decay": 0.5}
+    whole = Estimator(**settings).fit(X)
+    steps = Estimator(**settings)
+    for _ in range(3):
+        steps.partial_fit(X)
+    np.testing.assert_array_equal(weights(whole), weights(steps))
+    assert whole.history_ == steps.history_
+    assert whole.n_epochs_ == steps.n_epochs_ == 3
+
+    halves = Estimator(**{**settings, "max_epochs": 1, "warm_start": True})
+    halves.fit(X).set_params(max_epochs=2).fit(X)
+    np.testing.assert_array_equal(weights(whole), weights(halves))
+    assert len(halves.loss_curve_) == 3
+
+
+def test_fit_starts_over_without_warm_start(Estimator, X):
+    model = Estimator(**SMALL).fit(X)
+    once = weights(model)
+    np.testing.assert_array_equal(weights(model.fit(X)), once)
+    assert model.n_epochs_ == 2
+    model.fit(X[:, :30])
+    assert model.n_features_in_ == 30
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("n_components", 3),
+        ("encoder_layer_sizes", (16,)),
+        ("discriminator_optimizer", "rmsprop"),
+        ("reconstruction_loss", "mse"),
+    ],
+)
+def test_cannot_go_on_with_other_networks(X, parameter, value):
+    model = DAAETransformer(**SMALL).fit(X)
+    before = weights(model)
+    model.set_params(**{parameter: value})
+    with pytest.raises(
+        ValueError, match=rf"{parameter} has changed from .* start anew"
+    ):
+        model.partial_fit(X)
+    with pytest.raises(ValueError, match=parameter):
+        model.set_params(warm_start=True).fit(X)
+    np.testing.assert_array_equal(weights(model), before)
+    model.set_params(warm_start=False).fit(X)
+
+
+def test_goes_on_with_other_training_parameters(X):
+    model = DAAETransformer(**SMALL).fit(X)
+    model.set_params(sigma=0.1, batch_size=30, encoder_layer_sizes=[32])
+    model.partial_fit(X)
+    before = weights(model)
+    model.set_params(learning_rate=1e-9).partial_fit(X)
+    np.testing.assert_allclose(weights(model), before, atol=1e-6)
+    assert model.transform(X).shape == (300, 4)
+
+
+def test_learning_rate_decay(X):
+    model = DAAETransformer(**SMALL, learning_rate_decay=0.1).fit(X)
+    for name in ("reconstruction", "discriminator", "adversarial"):
+        group = getattr(model.net_, f"{name}_optimizer_").param_groups[0]
+        assert group["lr"] == pytest.approx(2e-5)
+
+
+def test_early_stopping_returns_to_the_best_weights(Estimator, X):
+    settings = {**SMALL, "max_epochs": 60, "early_stopping": True}
+    model = Estimator(**settings, n_iter_no_change=3, tol=1e-3).fit(X)
+    errors = [record["validation_error"] for record in model.history_]
+    assert 4 < model.n_epochs_ < 60
+    # The best by at least tol, after which three epochs brought no more.
+    best = errors[-4]
+    assert min(errors[-3:]) > best - 1e-3
+
+    same = Estimator(**{**settings, "max_epochs": model.n_epochs_ - 3}).fit(X)
+    np.testing.assert_array_equal(weights(model), weights(same))
+
+
+def test_early_stopping_does_not_train_on_what_it_watches(X):
+    rows = []
+
+    class Rows(Callback):
+        def on_batch_begin(self, net, batch, **kwargs):
+            rows.extend(map(tuple, batch[0].tolist()))
+
+    X = np.unique(X, axis=0)
+    settings = {**SMALL, "early_stopping": True, "validation_fraction": 0.25}
+    DAAETransformer(**settings, callbacks=[Rows()]).fit(X)
+    assert len(rows) == 2 * (len(X) - np.ceil(0.25 * len(X)))
+    assert len(set(rows)) == len(rows) / 2
+
+    with pytest.raises(ValueError, match=r"1 of 3 samples .* validation_fraction"):
+        DAAETransformer(**{**settings, "validation_fraction": 0.5}).fit(X[:3])
+
+
+# --- failure ------------------------------------------------------------------------
+
+
+class Breaks(Callback):
+    def __init__(self, epoch, error=RuntimeError):
+        self.epoch = epoch
+        self.error = error
+
+    def on_batch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch:
+            raise self.error("broken")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failed_fit_leaves_the_estimator_unfitted(Estimator, X, error):
+    model = Estimator(**SMALL, callbacks=[Breaks(2, error)])
+    before = vars(model).copy()
+    with pytest.raises(error, match="broken"):
+        model.fit(X)
+    assert vars(model) == before
+    with pytest.raises(NotFittedError):
+        model.transform(X)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "warm fit"])
+def test_a_failed_fit_leaves_an_earlier_fit_usable(Estimator, X, method):
+    model = Estimator(**SMALL).fit(X)
+    Z, history = model.transform(X), model.history_
+    model.set_params(callbacks=[Breaks(3 if method != "fit" else 1)])
+    if method == "warm fit":
+        model.set_params(warm_start=True)
+    with pytest.raises(RuntimeError, match="broken"):
+        getattr(model, method.split()[-1])(X if method != "fit" else X[:, :9])
+    np.testing.assert_array_equal(model.transform(X), Z)
+    assert model.history_ == history
+
+    # It goes on as if the failed call had never been made.
+    model.set_params(callbacks=None, warm_start=False).partial_fit(X)
+    other = Estimator(**SMALL).fit(X).partial_fit(X)
+    np.testing.assert_array_equal(weights(model), weights(other))
+
+
+def test_divergence_is_an_error(X):
+    model = DAAETransformer(**{**SMALL, "learning_rate": 1e30})
+    with pytest.raises(ValueError, match=r"diverged in epoch 1.*learning_rate"):
+        model.fit(X)
+    assert not hasattr(model, "net_")
+
+
+# --- pickles ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["pickle", "joblib", "clone of a copy"])
+def test_pickles(fitted, X, tmp_path, way):
+    if way == "joblib":
+        joblib.dump(fitted, tmp_path / "model.joblib")
+        copy = joblib.load(tmp_path / "model.joblib")
+    else:
+        copy = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copy.transform(X), fitted.transform(X))
+    np.testing.assert_array_equal(copy.sample(3, 0), fitted.sample(3, 0))
+    assert copy.history_ == fitted.history_
+    if way == "clone of a copy":
+        assert not hasattr(clone(copy), "net_")
+        assert clone(copy).get_params() == fitted.get_params()
+
+
+def test_an_unpickled_model_goes_on_bit_for_bit(Estimator, X):
+    model = Estimator(**SMALL).fit(X)
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(
+        weights(model.partial_fit(X)), weights(copy.partial_fit(X))
+    )
+    assert copy.encoder_ is copy.net_.module_.encoder
+
+
+def test_pickles_are_small(fitted):
+    """Weights, what Adam keeps of each for each of its updates, and little else."""
+    sizes = {
+        name: sum(p.numel() for p in getattr(fitted, f"{name}_").parameters())
+        for name in ("encoder", "decoder", "discriminator")
+    }
+    n_weights = sum(sizes.values())
+    n_moments = 2 * (n_weights + sizes["encoder"])
+    assert len(pickle.dumps(fitted)) < 4 * (n_weights + n_moments) + 40_000
+
+    trimmed = pickle.loads(pickle.dumps(fitted))
+    trimmed.net_.trim_for_prediction()
+    assert len(pickle.dumps(trimmed)) < 4 * n_weights + 20_000
+    trimmed = pickle.loads(pickle.dumps(trimmed))
+    X = fitted.sample(5, random_state=0)
+    np.testing.assert_array_equal(trimmed.transform(X), fitted.transform(X))
+    with pytest.raises(Exception, match="trimmed for prediction"):
+        trimmed.partial_fit(X)
+
+
+# --- networks of the user's own -----------------------------------------------------
+
+
+def test_own_modules(Estimator, X):
+    def encoder(n_features, n_components):
+        return torch.nn.Sequential(
+            torch.nn.Dropout(0.1), torch.nn.Linear(n_features, n_components)
+        )
+
+    settings = {**SMALL, "encoder": encoder, "decoder": torch.nn.Linear}
+    own = {**settings, "discriminator": lambda k: torch.nn.Linear(k, 1)}
+    state = torch.get_rng_state()
+    model = Estimator(**own).fit(X)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert isinstance(model.decoder_, torch.nn.Linear)
+    assert model.decoder_.weight.shape == (64, 4)
+    assert model.discriminator_.weight.shape == (1, 4)
+
+    torch.manual_seed(5)
+    again = Estimator(**own)
+    for _ in range(2):
+        again.partial_fit(X)
+    np.testing.assert_array_equal(weights(model), weights(again))
+    np.testing.assert_array_equal(model.transform(X), model.transform(X))
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("encoder", lambda d, k: torch.nn.Linear(d, k + 1), r"\(2, 64\) to \(2, 5\)"),
+        ("decoder", lambda k, d: torch.nn.Linear(d, k), "failed with"),
+        ("discriminator", lambda k: torch.nn.Flatten(0), r"\(n_samples, 1\)"),
+    ],
+)
+def test_own_modules_of_the_wrong_shape(X, name, make, message):
+    with pytest.raises(ValueError, match=rf"'{name}' makes must map.*{message}"):
+        DAAETransformer(**SMALL, **{name: make}).fit(X)
+
+
+def test_own_module_that_is_none(X):
+    with pytest.raises(TypeError, match=r"must return a torch\.nn\.Module"):
+        DAAETransformer(**SMALL, encoder=lambda d, k: "network").fit(X)

@@ -1,0 +1,230 @@
+"""Progress bars and callbacks, skorch's and scikit-learn's."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+
+import numpy as np
+import pytest
+import skorch.callbacks
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.svm import SVC
+
+from sklearn_daae import DAAETransformer, iDAAETransformer
+
+from .conftest import SMALL, weights
+
+SCRIPT = """
+from sklearn.datasets import load_digits
+from sklearn_daae import DAAETransformer
+X = load_digits().data[:100] / 16
+model = DAAETransformer(2, encoder_layer_sizes=(8,), decoder_layer_sizes=(8,),
+    discriminator_layer_sizes=(8,), max_epochs=4, device="cpu", random_state=0,
+    verbose={verbose})
+model.fit(X)
+"""
+
+
+# --- the progress bar of verbose=1 ---------------------------------------------------
+
+
+def run(verbose, **streams):
+    command = [sys.executable, "-c", SCRIPT.format(verbose=verbose)]
+    return subprocess.run(command, check=True, timeout=120, **streams)
+
+
+def test_progress_in_a_log_file(tmp_path):
+    path = tmp_path / "log"
+    with path.open("w") as log:
+        run(1, stdout=log, stderr=subprocess.STDOUT)
+    lines = path.read_bytes().decode().split("\n")
+    assert not any("\r" in line for line in lines)
+    assert "4/4" in lines[-2]
+    for name in ("DAAETransformer", "reconstruction=", "adversarial="):
+        assert name in lines[-2]
+    assert lines[-1] == ""
+    assert len(lines) <= 4
+
+
+def test_progress_in_a_terminal():
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    run(1, stderr=theirs)
+    os.close(theirs)
+    text = os.read(ours, 100_000)
+    assert b"\rDAAETransformer" in text
+    assert b"4/4" in text
+    assert b"discriminator=" in text
+
+
+def test_silent_by_default():
+    result = run(0, capture_output=True)
+    assert result.stdout + result.stderr == b""
+
+
+def test_the_bar_ends_with_a_failed_fit(X, capfd):
+    class Breaks(skorch.callbacks.Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise RuntimeError("broken")
+
+    model = DAAETransformer(**SMALL, verbose=1, callbacks=[Breaks()])
+    with pytest.raises(RuntimeError, match="broken"):
+        model.fit(X)
+    assert capfd.readouterr().err.endswith("\n")
+
+
+# --- skorch callbacks ----------------------------------------------------------------
+
+
+def test_epoch_callbacks(Estimator, X):
+    calls = []
+
+    class Log(skorch.callbacks.Callback):
+        def on_train_begin(self, net, **kwargs):
+            calls.append("begin")
+
+        def on_epoch_end(self, net, dataset_train, **kwargs):
+            calls.append(round(net.history[-1, "train_loss"], 6))
+            assert "train_batch" not in str(net.history[-1])
+
+        def on_train_end(self, net, **kwargs):
+            calls.append("end")
+
+    model = Estimator(**SMALL, callbacks=[Log()]).fit(X)
+    losses = [round(loss, 6) for loss in model.loss_curve_]
+    assert calls == ["begin", *losses, "end"]
+
+
+def test_batch_callbacks(X):
+    seen = []
+
+    class Log(skorch.callbacks.Callback):
+        def on_batch_end(self, net, batch, training, loss, **kwargs):
+            seen.append((len(batch[0]), training, float(loss)))
+
+    plain = DAAETransformer(**SMALL).fit(X)
+    model = DAAETransformer(**SMALL, callbacks=[("log", Log)]).fit(X)
+    assert [n for n, *_ in seen] == [64, 64, 64, 64, 44] * 2
+    first = np.average([s[2] for s in seen[:5]], weights=[s[0] for s in seen[:5]])
+    assert model.loss_curve_[0] == pytest.approx(first)
+    np.testing.assert_array_equal(weights(model), weights(plain))
+
+
+def test_callbacks_of_skorch(X, tmp_path, capsys):
+    cb = skorch.callbacks
+    model = DAAETransformer(
+        **{**SMALL, "max_epochs": 30, "learning_rate": 1e-9},
+        callbacks=[
+            ("stop", cb.EarlyStopping("train_loss", patience=3, threshold=0.01)),
+            ("save", cb.Checkpoint(monitor="train_loss_best", dirname=tmp_path)),
+            ("rate", cb.LRScheduler("StepLR", step_size=1, gamma=0.5)),
+            ("clip", cb.GradientNormClipping(1.0)),
+            ("log", cb.PrintLog()),
+        ],
+    ).fit(X)
+    assert model.n_epochs_ == 4
+    assert (tmp_path / "params.pt").exists()
+    rate = model.net_.optimizer_.param_groups[0]["lr"]
+    assert rate == pytest.approx(1e-9 / 16)
+    assert capsys.readouterr().out == ""
+    model.set_params(verbose=1, callbacks=[cb.PrintLog()]).fit(X)
+    assert "discriminator_loss" in capsys.readouterr().out
+
+
+def test_gradient_callbacks_change_the_gradient(X):
+    class Stop(skorch.callbacks.Callback):
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            for _, parameter in named_parameters:
+                parameter.grad.zero_()
+
+    still = DAAETransformer(**SMALL, callbacks=[Stop()]).fit(X)
+    again = DAAETransformer(**{**SMALL, "max_epochs": 1}, callbacks=[Stop()]).fit(X)
+    np.testing.assert_array_equal(weights(still), weights(again))
+
+
+def test_history_is_plain_floats(fitted):
+    assert len(fitted.history_) == len(fitted.loss_curve_) == fitted.n_epochs_ == 2
+    for record in fitted.history_:
+        assert list(record) == [
+            "reconstruction_loss",
+            "discriminator_loss",
+            "adversarial_loss",
+        ]
+        assert all(type(loss) is float for loss in record.values())
+
+
+# --- scikit-learn's callbacks ---------------------------------------------------------
+
+
+@pytest.fixture
+def progress_bar():
+    """Return scikit-learn's `ProgressBar`, or skip the test."""
+    callback = pytest.importorskip("sklearn.callback", exc_type=ImportError)
+    pytest.importorskip("rich")
+    return callback.ProgressBar
+
+
+def test_sklearn_progress_bar_alone(Estimator, X, progress_bar, capsys):
+    model = Estimator(**SMALL).set_callbacks(progress_bar()).fit(X)
+    assert f"{Estimator.__name__} - fit" in capsys.readouterr().out
+    np.testing.assert_array_equal(weights(model), weights(Estimator(**SMALL).fit(X)))
+
+
+def test_sklearn_progress_bar_in_a_pipeline(X, y, progress_bar, capsys):
+    pipeline = make_pipeline(MinMaxScaler(), iDAAETransformer(M=2, **SMALL), SVC())
+    with pytest.warns(UserWarning, match="SVC does not support"):
+        pipeline.set_callbacks(progress_bar(max_propagation_depth=2)).fit(X, y)
+    out = capsys.readouterr().out
+    assert "iDAAETransformer - fit" in out
+    assert pipeline[1].n_epochs_ == 2
+
+
+def test_sklearn_progress_bar_in_a_grid_search(X, y, progress_bar, capsys):
+    pipeline = make_pipeline(DAAETransformer(**SMALL), MinMaxScaler())
+    search = GridSearchCV(
+        pipeline, {"daaetransformer__sigma": [0.1, 0.5]}, cv=2, scoring=lambda m, X: 0
+    )
+    search.set_callbacks(progress_bar(max_propagation_depth=None)).fit(X)
+    out = capsys.readouterr().out
+    assert "GridSearchCV - fit" in out
+    assert "DAAETransformer - fit" in out
+
+
+def test_sklearn_callbacks_hear_of_every_epoch_and_can_stop(X):
+    pytest.importorskip("sklearn.callback", exc_type=ImportError)
+
+    class StopsAfterThree:
+        def __init__(self):
+            self.scores = []
+            self.tasks = []
+
+        def setup(self, estimator, context):
+            self.tasks.append("setup")
+
+        def teardown(self, estimator, context):
+            self.tasks.append("teardown")
+
+        def on_fit_task_begin(self, estimator, context):
+            self.tasks.append(f"{context.task_name} {context.task_id}")
+
+        def on_fit_task_end(self, estimator, context, *, X, fitted_estimator):
+            self.scores.append(fitted_estimator.score(X))
+            return len(self.scores) == 3
+
+    callback = StopsAfterThree()
+    model = DAAETransformer(**{**SMALL, "max_epochs": 9}).set_callbacks(callback).fit(X)
+    assert callback.tasks == [
+        "setup",
+        "fit 0",
+        *(f"epoch {i}" for i in range(3)),
+        "teardown",
+    ]
+    assert model.n_epochs_ == 3
+    assert len(set(callback.scores[:3])) == 3
+    assert callback.scores[-1] == model.score(X)

@@ -1,0 +1,120 @@
+"""Docstrings agree with the code."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import sklearn_daae
+
+SECTION = re.compile(r"\n    (\w[\w ]*)\n    -+\n")
+
+
+def sections(doc):
+    """Return the sections of a numpydoc docstring by title."""
+    parts = SECTION.split(doc)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def entries(section):
+    """Return the documented names with their types."""
+    lines = re.findall(r"^    (\S[^:\n]*) : (.+)$", section, re.MULTILINE)
+    return {name: kind for names, kind in lines for name in names.split(", ")}
+
+
+def test_every_parameter_is_documented_with_its_default(Estimator):
+    documented = entries(sections(Estimator.__doc__)["Parameters"])
+    parameters = dict(inspect.signature(Estimator).parameters)
+    assert set(documented) == set(parameters)
+    for name, parameter in parameters.items():
+        default = re.search(r"default=(.+)$", documented[name])
+        if name == "random_state":
+            continue
+        assert default, name
+        assert eval(default[1]) == parameter.default, name
+
+
+def test_every_fitted_attribute_is_documented(fitted):
+    documented = set(entries(sections(type(fitted).__doc__)["Attributes"]))
+    properties = {
+        name for name in dir(type(fitted)) if re.fullmatch(r"[a-z]\w*_", name)
+    }
+    found = {name for name in vars(fitted) if name.endswith("_")} | properties
+    assert documented == found | {"feature_names_in_"}
+    for name in documented - {"feature_names_in_"}:
+        getattr(fitted, name)
+
+
+def test_every_public_method_documents_its_parameters(Estimator):
+    for name in (
+        *("fit", "partial_fit", "transform", "inverse_transform", "corrupt"),
+        *("reconstruct", "sample", "score_samples", "score"),
+    ):
+        method = getattr(Estimator, name)
+        doc = inspect.cleandoc(method.__doc__).replace("\n", "\n    ")
+        documented = entries(sections("\n    " + doc)["Parameters"])
+        parameters = list(inspect.signature(method).parameters)[1:]
+        assert list(documented) == [p for p in parameters if p in documented], name
+        assert set(parameters) - set(documented) <= {"y"}, name
+
+
+def test_only_public_names_are_exported():
+    assert sklearn_daae.__all__ == ["DAAETransformer", "iDAAETransformer"]
+    for name in sklearn_daae.__all__:
+        assert name in dir(sklearn_daae)
+
+
+def test_the_api_has_its_defaults(Estimator):
+    """The names and values that code outside this repository is written against."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(Estimator).parameters.items()
+    }
+    expected = {
+        "n_components": 10,
+        "sigma": 0.5,
+        "corruption": "gaussian",
+        "prior": "normal",
+        "adversarial_weight": 1.0,
+        "adversarial_loss": "non_saturating",
+        "reconstruction_loss": "auto",
+        "encoder_layer_sizes": (1000, 1000),
+        "decoder_layer_sizes": (1000, 1000),
+        "discriminator_layer_sizes": (1000, 1000),
+        "encoder": None,
+        "decoder": None,
+        "discriminator": None,
+        "optimizer": "adam",
+        "learning_rate": 2e-4,
+        "learning_rate_decay": 1.0,
+        "discriminator_optimizer": None,
+        "discriminator_learning_rate": None,
+        "batch_size": 64,
+        "max_epochs": 100,
+        "early_stopping": False,
+        "validation_fraction": 0.1,
+        "n_iter_no_change": 10,
+        "tol": 1e-4,
+        "warm_start": False,
+        "callbacks": None,
+        "device": "auto",
+        "precision": "float32",
+        "verbose": 0,
+        "random_state": None,
+    }
+    own = {"M": 5} if Estimator.__name__.startswith("i") else {}
+    assert defaults == expected | own
+    positional = [
+        name
+        for name, parameter in inspect.signature(Estimator).parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    assert positional == ["n_components"]
+
+
+def test_version_stands_in_the_changelog():
+    changelog = Path(__file__).parents[1] / "CHANGELOG.md"
+    if not changelog.exists():
+        pytest.skip("installed without the repository")
+    assert f"## [{sklearn_daae.__version__}]" in changelog.read_text()

@@ -1,0 +1,73 @@
+"""Seeds repeat a fit bit for bit, and no call touches a global generator."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from .conftest import SMALL, weights
+
+
+def global_states():
+    """Return the states of all global generators, as comparable values."""
+    name, keys, *rest = np.random.get_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return (
+        random.getstate(),
+        (name, keys.tobytes(), *rest),
+        torch.get_rng_state().numpy().tobytes(),
+        [state.numpy().tobytes() for state in cuda],
+    )
+
+
+def use_all(model, X):
+    model.fit(X).partial_fit(X)
+    model.corrupt(X)
+    model.reconstruct(X, corrupt=True)
+    model.sample(5, n_steps=2)
+    model.inverse_transform(model.transform(X))
+    model.score(X)
+
+
+@pytest.mark.parametrize("random_state", [None, 0, np.random.RandomState(0)])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_no_call_changes_a_global_generator(Estimator, X, random_state, early_stopping):
+    before = global_states()
+    model = Estimator(**{**SMALL, "random_state": random_state})
+    use_all(model.set_params(early_stopping=early_stopping), X)
+    assert global_states() == before
+
+
+def test_global_generators_change_no_fit(Estimator, X):
+    models = []
+    for seed in (1, 2):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        models.append(Estimator(**SMALL).fit(X))
+    np.testing.assert_array_equal(*map(weights, models))
+    np.testing.assert_array_equal(*(m.sample(5, 7) for m in models))
+
+
+def test_random_states(Estimator, X):
+    def fit(random_state):
+        return weights(Estimator(**{**SMALL, "random_state": random_state}).fit(X))
+
+    assert (fit(0) != fit(1)).mean() > 0.5
+    assert (fit(None) != fit(None)).mean() > 0.5  # 0 is a seed, None is none
+    state = np.random.RandomState(0)
+    first = fit(state)
+    assert (fit(state) != first).mean() > 0.5  # an instance goes on
+    np.testing.assert_array_equal(fit(np.random.RandomState(0)), first)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda(Estimator, X):
+    before = global_states()
+    models = [Estimator(**{**SMALL, "device": "cuda"}) for _ in range(2)]
+    for model in models:
+        use_all(model, X)
+    assert global_states() == before
+    np.testing.assert_array_equal(*map(weights, models))
