@@ -12,6 +12,7 @@ from ._corruption import CORRUPTIONS
 from ._losses import ADVERSARIAL_LOSSES
 from ._net import split_optimizer
 from ._objectives import AdversarialObjective
+from ._parameters import LAYER_SIZES
 from ._priors import PRIORS
 from ._sklearn_compat import Interval, StrOptions
 
@@ -33,10 +34,7 @@ class _AdversarialAutoencoder(BaseAutoencoder):
         "prior": [StrOptions(set(PRIORS))],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_loss": [StrOptions(set(ADVERSARIAL_LOSSES))],
-        "discriminator_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "discriminator_layer_sizes": LAYER_SIZES,
         "discriminator": [callable, None],
         "discriminator_optimizer": [str, tuple, list, None],
         "discriminator_learning_rate": [

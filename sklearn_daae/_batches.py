@@ -15,17 +15,36 @@ def read_rows(X, rows, device):
     return torch.from_numpy(block).to(device, torch.float32)
 
 
-class Batches:
-    """The rows of X, in mini-batches of a new order every epoch.
+def resident(X, device, n_rows=65536):
+    """Return X as one tensor on the device where that serves, else X itself.
 
-    On a CPU, X stays where it is: an array in memory or a memory-mapped file. On
-    another device, X is moved there once, in its own dtype, and batches are index
-    selections on the device; where it would take more than half of the free memory,
-    it stays on the host and batches are sent one by one.
+    On a CPU, X stays where it is: an array in memory or a memory-mapped file. It also
+    stays where it would take more than half of a GPU's free memory; batches are then
+    sent one by one. A tensor keeps X's own dtype, but for float64, and is filled block
+    by block, without a second copy on the host.
+    """
+    if device.type == "cpu" or (
+        device.type == "cuda" and X.nbytes > torch.cuda.mem_get_info(device)[0] / 2
+    ):
+        return X
+    dtype = torch.from_numpy(X[:0].copy()).dtype
+    if dtype == torch.float64:
+        dtype = torch.float32
+    tensor = torch.empty(X.shape, dtype=dtype, device=device)
+    for start in range(0, len(X), n_rows):
+        block = np.require(X[start : start + n_rows], requirements="W")
+        tensor[start : start + n_rows] = torch.from_numpy(block).to(dtype)
+    return tensor
+
+
+class Batches:
+    """Some rows of X, in mini-batches.
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or tensor of shape (n_samples, n_features)
+        As `resident` gives it. From a tensor, batches are index selections on its
+        device.
 
     rows : ndarray of int
         The rows to use.
@@ -45,45 +64,42 @@ class Batches:
         if batch_size > 1 and len(starts) > 1 and len(rows) - starts[-1] == 1:
             starts.pop()
         self._bounds = list(zip(starts, [*starts[1:], len(rows)], strict=True))
-        self._resident = _move(X, device) if _fits(X, device) else None
 
     def __len__(self):
         return len(self._bounds)
 
+    def __iter__(self):
+        """Yield every row once, in batches, in the order of `rows`."""
+        yield from self._in_order(self.rows)
+
     def shuffled(self, random):
         """Yield every row once, in batches, in an order drawn from `random`."""
-        order = random.permutation(self.rows)
-        if self._resident is not None:
-            order = torch.from_numpy(order).to(self.device)
+        yield from self._in_order(random.permutation(self.rows))
+
+    def _in_order(self, rows):
+        if isinstance(self.X, torch.Tensor):
+            rows = torch.from_numpy(rows).to(self.device)
         for start, stop in self._bounds:
-            yield self._take(order[start:stop])
-
-    def __iter__(self):
-        """Yield every row once, in batches, in the order of X."""
-        for start, stop in self._bounds:
-            yield read_rows(self.X, self.rows[start:stop], self.device)
-
-    def _take(self, rows):
-        if self._resident is None:
-            return read_rows(self.X, rows, self.device)
-        return self._resident[rows].float()
+            if isinstance(self.X, torch.Tensor):
+                yield self.X[rows[start:stop]].float()
+            else:
+                yield read_rows(self.X, rows[start:stop], self.device)
 
 
-def _fits(X, device):
-    """Tell whether X should be kept on the device as one tensor."""
-    if device.type == "cpu":
-        return False
-    if device.type == "cuda":
-        return X.nbytes < torch.cuda.mem_get_info(device)[0] / 2
-    return True
+def hold_out(rows, fraction):
+    """Split shuffled rows into those to train on and those to watch.
 
-
-def _move(X, device, n_rows=65536):
-    """Copy X to the device block by block, without a second copy on the host."""
-    float64 = X.dtype == np.float64
-    dtype = torch.float32 if float64 else torch.from_numpy(X[:0].copy()).dtype
-    resident = torch.empty(X.shape, dtype=dtype, device=device)
-    for start in range(0, len(X), n_rows):
-        block = np.require(X[start : start + n_rows], requirements="W")
-        resident[start : start + n_rows] = torch.from_numpy(block).to(dtype)
-    return resident
+    Raises
+    ------
+    ValueError
+        If fewer than two rows are left to train on.
+    """
+    n_held_out = int(np.ceil(fraction * len(rows)))
+    n_left = len(rows) - n_held_out
+    if n_left < 2:
+        raise ValueError(
+            f"With early_stopping=True and validation_fraction={fraction}, {n_left} of "
+            f"{len(rows)} samples are left to train on. Lower validation_fraction, or "
+            "give more samples."
+        )
+    return np.sort(rows[n_held_out:]), np.sort(rows[:n_held_out])

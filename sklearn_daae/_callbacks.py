@@ -27,13 +27,8 @@ class EpochProgressBar(Callback):
     In a file (a cluster's log, say) it writes a line every ten seconds and at the end.
     """
 
-    def __init__(self, description, n_epochs, loss_names):
-        self.description = description
-        self.n_epochs = n_epochs
-        self.loss_names = loss_names
-
-    def on_train_begin(self, net, **kwargs):
-        options = {"desc": self.description, "total": self.n_epochs, "unit": "epoch"}
+    def __init__(self, description, n_epochs):
+        options = {"desc": description, "total": n_epochs, "unit": "epoch"}
         if sys.stderr.isatty() or "ipykernel" in sys.modules:
             self.bar_ = notebook_or_terminal_tqdm(**options)
         else:
@@ -42,15 +37,13 @@ class EpochProgressBar(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         record = net.history[-1]
-        losses = {n.removesuffix("_loss"): record[n] for n in self.loss_names}
+        losses = {n.removesuffix("_loss"): record[n] for n in net.objective.loss_names}
         self.bar_.set_postfix(losses, refresh=False)
         self.bar_.update()
 
     def close(self):
         """End the bar, whether training ended well or not."""
-        if hasattr(self, "bar_"):
-            self.bar_.close()
-            del self.bar_  # it holds a stream, which does not pickle
+        self.bar_.close()
 
 
 class SklearnTasks(Callback):

@@ -10,6 +10,10 @@ from sklearn.datasets import load_digits
 
 from sklearn_daae import DAAETransformer, iDAAETransformer
 
+# Test processes side by side must not each take all cores.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+
 # The networks are small, so that a fit takes a fraction of a second.
 SMALL = {
     "n_components": 4,

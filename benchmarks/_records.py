@@ -1,0 +1,76 @@
+"""Where benchmarks read their data and keep their results."""
+
+import json
+import os
+import platform
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+def data_home():
+    """Return the folder of the data sets, named by SKLEARN_DAAE_DATA."""
+    home = os.environ.get("SKLEARN_DAAE_DATA")
+    if home is None or not Path(home).is_dir():
+        raise SystemExit(
+            "Set the environment variable SKLEARN_DAAE_DATA to the folder that holds "
+            "the data sets (mnist/train-images-idx3-ubyte.gz and so on)."
+        )
+    return Path(home)
+
+
+def load_mnist():
+    """Return the paper's split of MNIST, pixels in [0, 1].
+
+    Returns
+    -------
+    splits : dict of str to (X, y)
+        "train" (the first 50,000), "validation" (the last 10,000) and "test".
+    """
+    import gzip
+
+    def read(name, offset):
+        path = data_home() / "mnist" / f"{name}-ubyte.gz"
+        return np.frombuffer(
+            gzip.decompress(path.read_bytes()), np.uint8, offset=offset
+        )
+
+    def read_both(prefix):
+        X = read(f"{prefix}-images-idx3", 16).reshape(-1, 784)
+        return X.astype(np.float32) / 255, read(f"{prefix}-labels-idx1", 8)
+
+    X, y = read_both("train")
+    return {
+        "train": (X[:50_000], y[:50_000]),
+        "validation": (X[50_000:], y[50_000:]),
+        "test": read_both("t10k"),
+    }
+
+
+def environment():
+    """Describe the machine, for a result to be read by."""
+    names = [
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ] or [platform.processor()]
+    return {
+        "date": date.today().isoformat(),
+        "cpu": f"{len(os.sched_getaffinity(0))} cores of {names[0]}",
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "scikit-learn", "skorch")},
+    }
+
+
+def write_json(path, record):
+    """Write a record so that a stopped program never leaves half of it."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    partial.replace(path)

@@ -1,0 +1,102 @@
+"""MNIST, Tables IV and VI: classification of encodings and reconstruction error.
+
+Trains each model in the paper's setting (appendix E), epoch by epoch, and measures
+the test accuracy of ``SVC()`` on the encodings of the 50,000 training images and the
+squared error of reconstructing corrupted test images::
+
+    SKLEARN_DAAE_DATA=... python -m benchmarks.paper.mnist --epochs 10
+
+A run that was stopped goes on from its last epoch. What has been measured stands in
+``benchmarks/paper/results/mnist.json``.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import joblib
+from sklearn.svm import SVC
+
+from benchmarks._records import data_home, environment, load_mnist, write_json
+from sklearn_daae import DAAETransformer, iDAAETransformer
+
+MODELS = {
+    "DAAE": DAAETransformer(n_components=10, sigma=0.5),
+    "iDAAE_M5": iDAAETransformer(n_components=10, sigma=0.5, M=5),
+    "iDAAE_M25": iDAAETransformer(n_components=10, sigma=0.5, M=25),
+}
+RESULTS = Path(__file__).parent / "results" / "mnist.json"
+
+
+def train(name, X, epochs, random_state, folder):
+    """Return the model after so many epochs, going on from a checkpoint."""
+    checkpoint = folder / f"mnist-{name}-{random_state}.joblib"
+    model = MODELS[name].set_params(random_state=random_state)
+    seconds = 0.0
+    if checkpoint.exists():
+        model, seconds = joblib.load(checkpoint)
+    if getattr(model, "n_epochs_", 0) > epochs:
+        raise SystemExit(f"{checkpoint} has more than {epochs} epochs: remove it.")
+    while getattr(model, "n_epochs_", 0) < epochs:
+        start = time.perf_counter()
+        model.partial_fit(X)
+        seconds += time.perf_counter() - start
+        losses = ", ".join(f"{k} {v:.4f}" for k, v in model.history_[-1].items())
+        print(f"{name}, epoch {model.n_epochs_}: {losses}", flush=True)
+        joblib.dump((model, seconds), checkpoint.with_suffix(".partial"))
+        checkpoint.with_suffix(".partial").replace(checkpoint)
+    return model, seconds
+
+
+def evaluate(model, splits):
+    """Return test accuracy in percent and the error of denoising test images."""
+    X_train, y_train = splits["train"]
+    X_test, y_test = splits["test"]
+    classifier = SVC().fit(model.transform(X_train), y_train)
+    accuracy = classifier.score(model.transform(X_test), y_test)
+    X_hat = model.reconstruct(X_test, corrupt=True, random_state=0)
+    return {
+        "test_accuracy": 100 * accuracy,
+        "reconstruction_error": float(((X_hat - X_test) ** 2).mean()),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
+    parser.add_argument("--random-state", type=int, default=0)
+    parser.add_argument(
+        "--checkpoints",
+        type=Path,
+        default=Path(".data/checkpoints"),
+        help="folder for the state of unfinished runs",
+    )
+    arguments = parser.parse_args()
+    data_home()
+    arguments.checkpoints.mkdir(parents=True, exist_ok=True)
+    splits = load_mnist()
+
+    records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in arguments.models:
+        key = f"{name}, {arguments.epochs} epochs, seed {arguments.random_state}"
+        model, seconds = train(
+            name,
+            splits["train"][0],
+            arguments.epochs,
+            arguments.random_state,
+            arguments.checkpoints,
+        )
+        records[key] = {
+            **evaluate(model, splits),
+            "training_seconds": round(seconds, 1),
+            **model.history_[-1],
+            "environment": environment(),
+        }
+        write_json(RESULTS, records)
+        print(key, records[key], flush=True)
+
+
+if __name__ == "__main__":
+    main()
