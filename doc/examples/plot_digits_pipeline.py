@@ -2,9 +2,10 @@
 Denoised representations of handwritten digits in a pipeline
 ============================================================
 
-Ten learned components in place of the ten of `PCA`, in front of the same classifier; a
-small grid search over the corruption level `sigma` and the integration steps `M`; and
-what the model makes of digits: corrupted, reconstructed, and drawn anew.
+Ten learned components in place of the ten of `PCA`, in front of the same classifier, on
+clean and on noisy images; a small grid search over the corruption level `sigma` and the
+integration steps `M`; and what the model makes of digits: corrupted, reconstructed, and
+drawn anew.
 """
 
 import argparse
@@ -44,10 +45,13 @@ X_train, X_test, y_train, y_test = train_test_split(
 # Three representations, one classifier
 # -------------------------------------
 # The images are small, and so are the networks. `sigma` is the standard deviation of
-# the noise, on pixels between 0 and 1.
+# the noise, on pixels between 0 and 1. All are trained on clean images; the last column
+# is the accuracy on test images with that noise.
 
+X_noisy = X_test + np.random.default_rng(0).normal(0, 0.25, X_test.shape)
 settings = {
-    "sigma": 0.1,
+    "sigma": 0.25,
+    "adversarial_weight": 0.5,
     "encoder_layer_sizes": (256, 256),
     "decoder_layer_sizes": (256, 256),
     "discriminator_layer_sizes": (256, 256),
@@ -60,12 +64,14 @@ representations = {
     "DAAE": DAAETransformer(n_components=10, **settings),
     "iDAAE": iDAAETransformer(n_components=10, M=5, **settings),
 }
-print("10 components and SVC()   test accuracy   seconds")
+print("10 components and SVC()   seconds   accuracy   on noisy images")
 for name, representation in representations.items():
     start = time.perf_counter()
     model = Pipeline([("representation", representation), ("svm", SVC())])
-    accuracy = model.fit(X_train, y_train).score(X_test, y_test)
-    print(f"{name:<24}  {accuracy:13.1%}   {time.perf_counter() - start:7.1f}")
+    model.fit(X_train, y_train)
+    seconds = time.perf_counter() - start
+    clean, noisy = (model.score(images, y_test) for images in (X_test, X_noisy))
+    print(f"{name:<23}   {seconds:7.1f}   {clean:8.1%}   {noisy:15.1%}")
 
 # %%
 # A grid over sigma and M
@@ -74,7 +80,7 @@ for name, representation in representations.items():
 
 search = GridSearchCV(
     Pipeline([("daae", iDAAETransformer(10, **settings)), ("svm", SVC())]),
-    {"daae__sigma": [0.05, 0.1, 0.25], "daae__M": [2, 5], "daae__max_epochs": [30]},
+    {"daae__sigma": [0.1, 0.25, 0.5], "daae__M": [2, 5], "daae__max_epochs": [30]},
     cv=2,
     n_jobs=2,
 )
@@ -108,6 +114,6 @@ for ax, (name, images) in zip(axes, rows.items(), strict=True):
     ax.set_ylabel(name, rotation=0, ha="right", va="center")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-figure.suptitle("iDAAE on 8 x 8 digits, sigma = 0.1, M = 5")
+figure.suptitle("iDAAE on 8 x 8 digits, sigma = 0.25, M = 5")
 figure.savefig(output, dpi=150)
 print(f"\nThe figure is in {output}")
