@@ -114,7 +114,7 @@ class BaseAutoencoder(
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        reconstruct = self.net_.module_.reconstruct
+        reconstruct = self.net_.module_
         if not corrupt:
             return self._map(reconstruct, X, X.shape[1])
         generator = self._generator(random_state)
@@ -193,7 +193,7 @@ class BaseAutoencoder(
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        reconstruct = self.net_.module_.reconstruct
+        reconstruct = self.net_.module_
         return self._map(
             lambda x: -(reconstruct(x) - x).square().mean(1, keepdim=True), X, 1
         ).ravel()

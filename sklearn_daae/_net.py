@@ -120,6 +120,7 @@ class AutoencoderNet(NeuralNet):
             module,
             criterion,
             train_split=None,
+            predict_nonlinearity=None,
             device=device,
             callbacks=callbacks,
             verbose=verbose,
@@ -281,9 +282,7 @@ class AutoencoderNet(NeuralNet):
     @torch.inference_mode()
     def validation_error(self, batches):
         """Return the mean squared error of R(E(x)), as a float."""
-        errors = [
-            (self.module_.reconstruct(x) - x).square().mean(1).sum() for x in batches
-        ]
+        errors = [(self.module_(x) - x).square().mean(1).sum() for x in batches]
         return torch.stack(errors).double().sum().item() / len(batches.rows)
 
     def snapshot(self):

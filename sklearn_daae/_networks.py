@@ -47,13 +47,9 @@ class Autoencoder(nn.Module):
         x = self.decoder(z)
         return torch.sigmoid(x) if self.sigmoid_output else x
 
-    def reconstruct(self, x):
+    def forward(self, x):
         """Return R(E(x)), in the range of X."""
         return self.decode(self.encoder(x))
-
-    def forward(self, x):
-        """Return what the reconstruction loss takes: R(E(x)) before any sigmoid."""
-        return self.decoder(self.encoder(x))
 
     @torch.no_grad()
     def check_shapes(self, n_features, n_components):

@@ -111,8 +111,10 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             X = self._validated(X, reset=not goes_on, min_samples=1 if goes_on else 2)
             self.reconstruction_loss_ = self._resolve_reconstruction_loss(X, goes_on)
             net = self._resumed_net() if goes_on else self._new_net(device)
-
-            self._run(X, net, n_epochs, early_stopping, context)
+            try:
+                self._run(X, net, n_epochs, early_stopping, context)
+            finally:
+                release_memory(device)
             self.net_ = net
         return self
 
@@ -141,7 +143,6 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         if context is not None:
             observers.append(SklearnTasks(self, context, X))
         with ExitStack() as stack:
-            stack.callback(release_memory, device)
             if self.verbose:
                 bar = EpochProgressBar(type(self).__name__, n_epochs)
                 observers.append(stack.enter_context(closing(bar)))

@@ -1,0 +1,100 @@
+"""Devices, precision, and pickles that cross from one machine to another."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_daae import DAAETransformer
+from sklearn_daae._device import available_devices, resolve_device
+
+from .conftest import SMALL, weights
+
+needs_cuda = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a CUDA device"
+)
+
+
+def test_resolve_device():
+    assert resolve_device("cpu") == torch.device("cpu")
+    assert resolve_device(torch.device("cpu")) == torch.device("cpu")
+    assert str(resolve_device("auto")) == available_devices()[0]
+    assert available_devices()[-1] == "cpu"
+
+
+def test_device_is_told(fitted):
+    assert fitted.device_ == torch.device("cpu")
+    assert fitted.device == "cpu"
+    assert next(fitted.encoder_.parameters()).device == fitted.device_
+
+
+def test_bfloat16_trains_about_as_float32_does(Estimator, X):
+    settings = {**SMALL, "max_epochs": 20, "sigma": 0.1}
+    full = Estimator(**settings).fit(X)
+    mixed = Estimator(**settings, precision="bfloat16").fit(X)
+    assert (weights(full) != weights(mixed)).mean() > 0.9
+    assert mixed.score(X) == pytest.approx(full.score(X), rel=0.1)
+    assert mixed.net_.module_.encoder[0].weight.dtype == torch.float32
+    assert mixed.transform(X).dtype == np.float32
+
+
+def test_a_pickle_from_a_device_that_is_not_here_loads_on_the_cpu(Estimator, X):
+    """A model that says it is on a GPU takes the way of one that is."""
+    model = Estimator(**SMALL).fit(X)
+    elsewhere = pickle.loads(pickle.dumps(model))
+    elsewhere.net_.device = torch.device("cuda", 98)
+    copy = pickle.loads(pickle.dumps(elsewhere))
+    assert copy.device_ == torch.device("cpu")
+    np.testing.assert_array_equal(copy.transform(X), model.transform(X))
+    np.testing.assert_array_equal(
+        weights(copy.partial_fit(X)), weights(model.partial_fit(X))
+    )
+
+
+def test_the_net_is_a_skorch_net(fitted, X):
+    np.testing.assert_allclose(
+        fitted.net_.predict(X.copy()), fitted.reconstruct(X), atol=1e-6
+    )
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_model_from_a_gpu(Estimator, X, tmp_path):
+    there = Estimator(**{**SMALL, "device": "cuda"}).fit(X)
+    here = Estimator(**SMALL).fit(X)
+    assert there.device_.type == "cuda"
+    assert there.transform(X).shape == here.transform(X).shape
+    np.save(tmp_path / "X.npy", X)
+    (tmp_path / "model.pickle").write_bytes(pickle.dumps(there))
+    script = """
+import pickle, numpy as np
+model = pickle.load(open("model.pickle", "rb"))
+assert model.device_.type == "cpu"
+np.save("Z.npy", model.transform(np.load("X.npy")))
+"""
+    subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    np.testing.assert_allclose(
+        np.load(tmp_path / "Z.npy"), there.transform(X), rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_no_gpu_memory_is_kept(X):
+    model = DAAETransformer(**{**SMALL, "device": "cuda"}).fit(X)
+    kept = torch.cuda.memory_allocated()
+    big = np.tile(X, (100, 1))
+    model.transform(big)
+    model.sample(1000)
+    model.partial_fit(big)
+    assert torch.cuda.memory_allocated() <= 1.1 * kept
+    assert torch.cuda.memory_reserved() <= 2 * torch.cuda.memory_allocated() + 2**22
