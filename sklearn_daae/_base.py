@@ -16,8 +16,9 @@ from ._markov_chain import markov_chain
 from ._random import private_generator, torch_generator
 from ._training import TrainableAutoencoder
 
-# Values that one large inference batch may hold: 64 MiB of float32.
-_BATCH_VALUES = 2**24
+# Values that one inference batch may hold: 8 MiB of float32. Larger ones outgrow the
+# caches of a CPU, and take up to twice as long.
+_BATCH_VALUES = 2**21
 
 
 class BaseAutoencoder(

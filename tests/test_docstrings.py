@@ -8,23 +8,23 @@ import pytest
 
 import sklearn_daae
 
-SECTION = re.compile(r"\n    (\w[\w ]*)\n    -+\n")
+SECTION = re.compile(r"\n(\w[\w ]*)\n-+\n")
 
 
-def sections(doc):
+def sections(documented):
     """Return the sections of a numpydoc docstring by title."""
-    parts = SECTION.split(doc)
+    parts = SECTION.split(inspect.getdoc(documented))
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def entries(section):
     """Return the documented names with their types."""
-    lines = re.findall(r"^    (\S[^:\n]*) : (.+)$", section, re.MULTILINE)
+    lines = re.findall(r"^(\S[^:\n]*) : (.+)$", section, re.MULTILINE)
     return {name: kind for names, kind in lines for name in names.split(", ")}
 
 
 def test_every_parameter_is_documented_with_its_default(Estimator):
-    documented = entries(sections(Estimator.__doc__)["Parameters"])
+    documented = entries(sections(Estimator)["Parameters"])
     parameters = dict(inspect.signature(Estimator).parameters)
     assert set(documented) == set(parameters)
     for name, parameter in parameters.items():
@@ -36,7 +36,7 @@ def test_every_parameter_is_documented_with_its_default(Estimator):
 
 
 def test_every_fitted_attribute_is_documented(fitted):
-    documented = set(entries(sections(type(fitted).__doc__)["Attributes"]))
+    documented = set(entries(sections(type(fitted))["Attributes"]))
     properties = {
         name for name in dir(type(fitted)) if re.fullmatch(r"[a-z]\w*_", name)
     }
@@ -52,8 +52,7 @@ def test_every_public_method_documents_its_parameters(Estimator):
         *("reconstruct", "sample", "score_samples", "score"),
     ):
         method = getattr(Estimator, name)
-        doc = inspect.cleandoc(method.__doc__).replace("\n", "\n    ")
-        documented = entries(sections("\n    " + doc)["Parameters"])
+        documented = entries(sections(method)["Parameters"])
         parameters = list(inspect.signature(method).parameters)[1:]
         assert list(documented) == [p for p in parameters if p in documented], name
         assert set(parameters) - set(documented) <= {"y"}, name
