@@ -43,13 +43,13 @@ class _AdversarialAutoencoder(BaseAutoencoder):
         ],
     }
 
-    def _objective(self):
+    def _objective(self, n_integration_steps=None):
         return AdversarialObjective(
             corruption=CORRUPTIONS[self.corruption],
             sigma=self.sigma,
             prior=PRIORS[self.prior],
             adversarial_loss=ADVERSARIAL_LOSSES[self.adversarial_loss],
-            n_integration_steps=getattr(self, "M", None),
+            n_integration_steps=n_integration_steps,
         )
 
     def _make_networks(self, generator):
@@ -87,7 +87,8 @@ class _AdversarialAutoencoder(BaseAutoencoder):
 
     def _draw_codes(self, n_samples, generator):
         """Draw from the prior."""
-        return PRIORS[self.prior](n_samples, self._n_features_out, generator)
+        prior = self.net_.objective.prior
+        return prior(n_samples, self._n_features_out, generator)
 
     @property
     def discriminator_(self):
@@ -131,7 +132,8 @@ class DAAETransformer(_AdversarialAutoencoder):
 
     reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
         Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where
-        all of X lies in [0, 1], else "mse".
+        all of X lies in [0, 1], else "mse"; name one where parts of the data that are
+        fitted apart, as in cross-validation, may differ in that.
 
     encoder_layer_sizes : array-like of int, default=(1000, 1000)
         Sizes of the encoder's hidden layers, input side first.
@@ -172,7 +174,7 @@ class DAAETransformer(_AdversarialAutoencoder):
 
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
-        error no longer improves, and return to the best weights seen.
+        error no longer improves, and return to the best weights seen. In `fit` only.
 
     validation_fraction : float, default=0.1
         The part that `early_stopping` holds out.
@@ -188,7 +190,8 @@ class DAAETransformer(_AdversarialAutoencoder):
 
     callbacks : list, default=None
         skorch callbacks. Hooks on epochs cost nothing; hooks on batches or gradients
-        make every batch wait for the device.
+        make every batch wait for the device. "train_loss" is the reconstruction loss,
+        and "valid_loss" the validation error that `early_stopping` watches.
 
     device : str or torch.device, default="auto"
         Where to compute. "auto" is a CUDA device where there is one, else MPS, else
@@ -199,12 +202,13 @@ class DAAETransformer(_AdversarialAutoencoder):
         in float32 either way.
 
     verbose : int, default=0
-        Whether to show a progress bar over epochs, with the losses.
+        Whether `fit` shows a progress bar over epochs, with the losses.
 
     random_state : int, RandomState instance or None, default=None
         Seeds weights, shuffling, corruption and prior. Pass an int for the same
         weights, bit for bit, at every fit on the same machine with the same number of
-        threads. Global generators are neither read nor changed.
+        threads. Global generators are neither read nor changed (while it trains,
+        modules of your own draw from torch's, which are then put back).
 
     Attributes
     ----------
@@ -249,9 +253,9 @@ class DAAETransformer(_AdversarialAutoencoder):
     optimiser state.
 
     A fitted estimator pickles with its weights and the state of its optimisers, and
-    without the training data; ``model.net_.trim_for_prediction()`` drops the latter
-    state for good, for a pickle of about a fifth. A pickle made on a GPU loads on a
-    machine that has none.
+    without the training data; ``model.net_.trim_for_prediction()`` drops the
+    optimisers for good, for a pickle of about a quarter. A pickle made on a GPU loads
+    on a machine that has none.
 
     PyTorch computes with all cores it may use. Where several models are fitted at
     once, as in ``GridSearchCV(n_jobs=2)``, joblib divides the cores among them.
@@ -329,7 +333,8 @@ class iDAAETransformer(_AdversarialAutoencoder):
 
     reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
         Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where
-        all of X lies in [0, 1], else "mse".
+        all of X lies in [0, 1], else "mse"; name one where parts of the data that are
+        fitted apart, as in cross-validation, may differ in that.
 
     encoder_layer_sizes : array-like of int, default=(1000, 1000)
         Sizes of the encoder's hidden layers, input side first.
@@ -370,7 +375,7 @@ class iDAAETransformer(_AdversarialAutoencoder):
 
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
-        error no longer improves, and return to the best weights seen.
+        error no longer improves, and return to the best weights seen. In `fit` only.
 
     validation_fraction : float, default=0.1
         The part that `early_stopping` holds out.
@@ -386,7 +391,8 @@ class iDAAETransformer(_AdversarialAutoencoder):
 
     callbacks : list, default=None
         skorch callbacks. Hooks on epochs cost nothing; hooks on batches or gradients
-        make every batch wait for the device.
+        make every batch wait for the device. "train_loss" is the reconstruction loss,
+        and "valid_loss" the validation error that `early_stopping` watches.
 
     device : str or torch.device, default="auto"
         Where to compute. "auto" is a CUDA device where there is one, else MPS, else
@@ -397,12 +403,13 @@ class iDAAETransformer(_AdversarialAutoencoder):
         in float32 either way.
 
     verbose : int, default=0
-        Whether to show a progress bar over epochs, with the losses.
+        Whether `fit` shows a progress bar over epochs, with the losses.
 
     random_state : int, RandomState instance or None, default=None
         Seeds weights, shuffling, corruption and prior. Pass an int for the same
         weights, bit for bit, at every fit on the same machine with the same number of
-        threads. Global generators are neither read nor changed.
+        threads. Global generators are neither read nor changed (while it trains,
+        modules of your own draw from torch's, which are then put back).
 
     Attributes
     ----------
@@ -446,9 +453,9 @@ class iDAAETransformer(_AdversarialAutoencoder):
     reconstruction uses one corruption, z_fake another M, encoded in one pass.
 
     A fitted estimator pickles with its weights and the state of its optimisers, and
-    without the training data; ``model.net_.trim_for_prediction()`` drops the latter
-    state for good, for a pickle of about a fifth. A pickle made on a GPU loads on a
-    machine that has none.
+    without the training data; ``model.net_.trim_for_prediction()`` drops the
+    optimisers for good, for a pickle of about a quarter. A pickle made on a GPU loads
+    on a machine that has none.
 
     PyTorch computes with all cores it may use. Where several models are fitted at
     once, as in ``GridSearchCV(n_jobs=2)``, joblib divides the cores among them.
@@ -486,3 +493,6 @@ class iDAAETransformer(_AdversarialAutoencoder):
     }
 
     _n_steps: ClassVar[int] = 0
+
+    def _objective(self):
+        return super()._objective(n_integration_steps=self.M)

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_scalar
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from ._batches import read_rows
-from ._corruption import CORRUPTIONS
 from ._device import release_memory
 from ._markov_chain import markov_chain
 from ._random import private_generator, torch_generator
@@ -26,9 +26,12 @@ class BaseAutoencoder(
 ):
     """The base of all estimators. Think twice before adding anything.
 
-    A subclass adds its own parameters and says what it minimises (`_objective`), how
-    it corrupts (`_corrupt`) and where sampling starts (`_draw_codes`, `_n_steps`).
+    A subclass adds its own parameters and says what it minimises (`_objective`) and
+    where sampling starts (`_draw_codes`, `_n_steps`).
     """
+
+    # The codes are no metadata to route.
+    __metadata_request__inverse_transform: ClassVar[dict] = {"Z": UNUSED}
 
     # Steps of the Markov chain that `sample` takes unless told otherwise.
     _n_steps: ClassVar[int]
@@ -91,8 +94,8 @@ class BaseAutoencoder(
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        generator = self._generator(random_state)
-        return self._map(lambda x: self._corrupt(x, generator), X, X.shape[1])
+        generator, objective = self._generator(random_state), self.net_.objective
+        return self._map(lambda x: objective.corrupt(x, generator), X, X.shape[1])
 
     def reconstruct(self, X, *, corrupt=False, random_state=None):
         """Encode and decode X.
@@ -118,9 +121,9 @@ class BaseAutoencoder(
         reconstruct = self.net_.module_
         if not corrupt:
             return self._map(reconstruct, X, X.shape[1])
-        generator = self._generator(random_state)
+        generator, objective = self._generator(random_state), self.net_.objective
         return self._map(
-            lambda x: reconstruct(self._corrupt(x, generator)), X, X.shape[1]
+            lambda x: reconstruct(objective.corrupt(x, generator)), X, X.shape[1]
         )
 
     def sample(
@@ -159,7 +162,7 @@ class BaseAutoencoder(
             n_steps = self._n_steps
         check_scalar(n_steps, "n_steps", Integral, min_val=0)
 
-        generator = self._generator(random_state)
+        generator, objective = self._generator(random_state), self.net_.objective
         chain = np.empty(
             (n_steps + 1 if return_chain else 1, n_samples, self.n_features_in_),
             dtype=np.float32,
@@ -170,7 +173,7 @@ class BaseAutoencoder(
                     self._draw_codes(rows.stop - rows.start, generator),
                     n_steps,
                     encode=self.encoder_,
-                    corrupt=lambda x: self._corrupt(x, generator),
+                    corrupt=lambda x: objective.corrupt(x, generator),
                     decode=self.net_.module_.decode,
                 )
                 for t, x in enumerate(states):
@@ -196,7 +199,7 @@ class BaseAutoencoder(
         X = self._validated(X, reset=False)
         reconstruct = self.net_.module_
         return self._map(
-            lambda x: -(reconstruct(x) - x).square().mean(1, keepdim=True), X, 1
+            lambda x: -(reconstruct(x.clone()) - x).square().mean(1, keepdim=True), X, 1
         ).ravel()
 
     def score(self, X, y=None):
@@ -230,10 +233,6 @@ class BaseAutoencoder(
         """Return a generator on the device of the fitted networks."""
         return torch_generator(private_generator(random_state), self.device_)
 
-    def _corrupt(self, x, generator):
-        """Return C(x)."""
-        return CORRUPTIONS[self.corruption](x, self.sigma, generator)
-
     @property
     def encoder_(self):
         """The trained encoder E."""
@@ -252,7 +251,7 @@ class BaseAutoencoder(
     @property
     def history_(self):
         """The mean of every loss, one record of floats an epoch."""
-        names = dict.fromkeys(self.net_.objective.loss_names)
+        names = self.net_.objective.loss_names
         keys = {**{name: name for name in names}, "valid_loss": "validation_error"}
         return [
             {new: record[old] for old, new in keys.items() if old in record}

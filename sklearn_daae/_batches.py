@@ -2,20 +2,21 @@
 
 import numpy as np
 import torch
+from skorch.dataset import Dataset
+from torch.utils.data import Subset
 
 
 def read_rows(X, rows, device):
     """Return ``X[rows]`` as a float32 tensor on `device`.
 
-    `rows` is a slice or an array of indices. Only these rows are converted and
-    copied, never X as a whole. Read-only rows are copied too: torch has no tensor that
-    cannot be written to, and warns.
+    `rows` is a slice or an array of indices. Only these rows are copied and converted,
+    never X as a whole; and they are always copied, so that a network that works in
+    place cannot write into X.
     """
-    block = np.require(X[rows], requirements="W")
-    return torch.from_numpy(block).to(device, torch.float32)
+    return torch.from_numpy(np.array(X[rows])).to(device, torch.float32)
 
 
-def resident(X, device, n_rows=65536):
+def resident(X, device):
     """Return X as one tensor on the device where that serves, else X itself.
 
     On a CPU, X stays where it is: an array in memory or a memory-mapped file. It also
@@ -23,17 +24,19 @@ def resident(X, device, n_rows=65536):
     sent one by one. A tensor keeps X's own dtype, but for float64, and is filled block
     by block, without a second copy on the host.
     """
-    if device.type == "cpu" or (
-        device.type == "cuda" and X.nbytes > torch.cuda.mem_get_info(device)[0] / 2
-    ):
+    if device.type == "cpu":
         return X
-    dtype = torch.from_numpy(X[:0].copy()).dtype
+    dtype = torch.from_numpy(np.array(X[:0])).dtype
     if dtype == torch.float64:
         dtype = torch.float32
+    n_bytes = X.size * dtype.itemsize
+    if device.type == "cuda" and n_bytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return X
     tensor = torch.empty(X.shape, dtype=dtype, device=device)
-    for start in range(0, len(X), n_rows):
-        block = np.require(X[start : start + n_rows], requirements="W")
-        tensor[start : start + n_rows] = torch.from_numpy(block).to(dtype)
+    step = max(1, 2**26 // X[0].nbytes)
+    for start in range(0, len(X), step):
+        block = torch.from_numpy(np.array(X[start : start + step]))
+        tensor[start : start + step] = block.to(dtype)
     return tensor
 
 
@@ -57,13 +60,18 @@ class Batches:
     """
 
     def __init__(self, X, *, rows, batch_size, device):
-        self.X = X
+        self._source = X
         self.rows = rows
         self.device = device
         starts = list(range(0, len(rows), batch_size))
         if batch_size > 1 and len(starts) > 1 and len(rows) - starts[-1] == 1:
             starts.pop()
         self._bounds = list(zip(starts, [*starts[1:], len(rows)], strict=True))
+
+    @property
+    def dataset(self):
+        """The rows as a data set, for those of skorch's callbacks that score them."""
+        return Subset(Dataset(self._source), self.rows)
 
     def __len__(self):
         return len(self._bounds)
@@ -77,13 +85,14 @@ class Batches:
         yield from self._in_order(random.permutation(self.rows))
 
     def _in_order(self, rows):
-        if isinstance(self.X, torch.Tensor):
+        on_device = isinstance(self._source, torch.Tensor)
+        if on_device:
             rows = torch.from_numpy(rows).to(self.device)
         for start, stop in self._bounds:
-            if isinstance(self.X, torch.Tensor):
-                yield self.X[rows[start:stop]].float()
+            if on_device:
+                yield self._source[rows[start:stop]].float()
             else:
-                yield read_rows(self.X, rows[start:stop], self.device)
+                yield read_rows(self._source, rows[start:stop], self.device)
 
 
 def hold_out(rows, fraction):

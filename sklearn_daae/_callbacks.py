@@ -1,10 +1,10 @@
 """What happens between epochs, as skorch callbacks."""
 
 import sys
+from copy import deepcopy
 
+import numpy as np
 from skorch.callbacks import Callback
-from tqdm.auto import tqdm as notebook_or_terminal_tqdm
-from tqdm.std import tqdm as plain_tqdm
 
 
 class _Lines:
@@ -30,16 +30,23 @@ class EpochProgressBar(Callback):
     def __init__(self, description, n_epochs):
         options = {"desc": description, "total": n_epochs, "unit": "epoch"}
         if sys.stderr.isatty() or "ipykernel" in sys.modules:
-            self.bar_ = notebook_or_terminal_tqdm(**options)
+            # Imported where it is needed: it warns where a notebook lacks widgets.
+            from tqdm.auto import tqdm
         else:
-            lines = _Lines(sys.stderr)
-            self.bar_ = plain_tqdm(file=lines, mininterval=10, ncols=120, **options)
+            from tqdm.std import tqdm
+
+            options |= {"file": _Lines(sys.stderr), "mininterval": 10, "ncols": 120}
+        self.bar_ = tqdm(**options)
 
     def on_epoch_end(self, net, **kwargs):
         record = net.history[-1]
         losses = {n.removesuffix("_loss"): record[n] for n in net.objective.loss_names}
         self.bar_.set_postfix(losses, refresh=False)
         self.bar_.update()
+
+    def on_train_end(self, net, **kwargs):
+        # An early stop is no failure, which a notebook would paint red.
+        self.bar_.total = self.bar_.n
 
     def close(self):
         """End the bar, whether training ended well or not."""
@@ -86,3 +93,34 @@ class SklearnTasks(Callback):
             X=self.X,
             reconstruction_attributes=lambda: {"net_": net},
         )
+
+
+class StopsEarly(Callback):
+    """Early stopping as in scikit-learn's `MLPClassifier`.
+
+    The weights of the least validation error are kept and put back at the end; but
+    training goes on only while that error falls by at least `tol`.
+    """
+
+    def __init__(self, n_iter_no_change, tol):
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+
+    def on_train_begin(self, net, **kwargs):
+        self.best_error_ = np.inf
+        self.n_no_change_ = 0
+
+    def on_epoch_end(self, net, **kwargs):
+        error = net.history[-1, "valid_loss"]
+        if error > self.best_error_ - self.tol:
+            self.n_no_change_ += 1
+        else:
+            self.n_no_change_ = 0
+        if error < self.best_error_:
+            self.best_error_ = error
+            self.best_weights_ = deepcopy(net.module_.state_dict())
+        if self.n_no_change_ > self.n_iter_no_change:
+            raise KeyboardInterrupt  # how skorch's callbacks end a training
+
+    def on_train_end(self, net, **kwargs):
+        net.module_.load_state_dict(self.best_weights_)

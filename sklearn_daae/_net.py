@@ -1,6 +1,7 @@
 """The skorch net that trains the networks of an estimator."""
 
-from contextlib import nullcontext
+import warnings
+from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 
 import numpy as np
@@ -27,17 +28,20 @@ def split_optimizer(parameter, value):
         If it is neither a known name nor a pair of one and options that the optimiser
         takes.
     """
-    pair = (value, {}) if isinstance(value, str) else value
-    if len(pair) != 2 or pair[0] not in OPTIMIZERS or not isinstance(pair[1], dict):
+    pair = (value, {}) if isinstance(value, str) else tuple(value)
+    if (
+        [type(part) for part in pair] != [str, dict]  # say what a pair is
+        or pair[0] not in OPTIMIZERS
+    ):
         known = ", ".join(map(repr, OPTIMIZERS))
         raise ValueError(
             f"{parameter}={value!r} is not known. Use one of: {known}, or a pair of "
             "one and its options: ('adam', {'betas': (0.5, 0.999)})."
         )
     name, options = pair
-    optimizer, defaults = OPTIMIZERS[name]
+    optimizer, _ = OPTIMIZERS[name]
     try:
-        optimizer([torch.zeros(1)], lr=0.1, **{**defaults, **options})
+        optimizer([torch.zeros(1)], lr=0.1, **options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{parameter}={value!r} has options that torch.optim.{optimizer.__name__} "
@@ -46,15 +50,45 @@ def split_optimizer(parameter, value):
     return name, options
 
 
+class EveryUpdate(torch.optim.Optimizer):
+    """The optimisers of all updates as one, for those who look for a net's only one.
+
+    It is what skorch's learning rate schedulers change and its checkpoints save. It
+    takes no steps of its own.
+    """
+
+    def __init__(self, optimizers):
+        self.optimizers = optimizers
+        self.defaults = {}
+        self._opt_called = True  # else schedulers warn that no step was taken
+
+    @property
+    def param_groups(self):
+        """The groups of all optimisers."""
+        return [group for o in self.optimizers for group in o.param_groups]
+
+    def step(self, closure=None):
+        """Do nothing: each update takes its own step."""
+
+    def state_dict(self):
+        """Return the states of all optimisers, by position."""
+        return dict(enumerate(o.state_dict() for o in self.optimizers))
+
+    def load_state_dict(self, state_dict):
+        """Load what `state_dict` gave."""
+        for i, optimizer in enumerate(self.optimizers):
+            optimizer.load_state_dict(state_dict[i])
+
+
 class AutoencoderNet(NeuralNet):
     """Trains an `Autoencoder` by an objective's steps.
 
     What it changes in `skorch.NeuralNet`: several optimisers, one for each update of
-    the objective (``reconstruction_optimizer_`` and so on; ``optimizer_`` is the
-    first, where skorch's callbacks look for it); batches that come from `Batches`;
-    losses that stay on the device until the end of the epoch; and random numbers from
-    a generator of its own. skorch's callbacks work as ever. Those with a hook on
-    batches or gradients cost a synchronisation per batch, only while one is there.
+    the objective (``reconstruction_optimizer_`` and so on; ``optimizer_`` stands for
+    all of them); batches that come from `Batches`; losses that stay on the device
+    until the end of the epoch; and random numbers from a generator of its own.
+    skorch's callbacks work. Those with a hook on batches or gradients cost a
+    synchronisation per batch, only while one is there.
 
     Parameters
     ----------
@@ -121,6 +155,7 @@ class AutoencoderNet(NeuralNet):
             criterion,
             train_split=None,
             predict_nonlinearity=None,
+            use_caching=False,
             device=device,
             callbacks=callbacks,
             verbose=verbose,
@@ -135,10 +170,16 @@ class AutoencoderNet(NeuralNet):
         self.updates_ = self.objective.updates(self.module_)
         for update, parameters in self.updates_.items():
             name, options = self.optimizers[update]
-            optimizer, defaults = OPTIMIZERS[name]
-            options = {"lr": self.learning_rates[update], **defaults, **options}
-            setattr(self, f"{update}_optimizer_", optimizer(parameters, **options))
-        self.optimizer_ = getattr(self, f"{next(iter(self.updates_))}_optimizer_")
+            optimizer, fast = OPTIMIZERS[name]
+            if options.get("foreach") or options.get("differentiable"):
+                fast = {}  # the user's choice, which excludes ours
+            options = {"lr": self.learning_rates[update], **fast, **options}
+            # As a group, since an encoder of no parameters is none to torch.
+            optimizer = optimizer([{"params": parameters}], **options)
+            setattr(self, f"{update}_optimizer_", optimizer)
+        self.optimizer_ = EveryUpdate(
+            [getattr(self, f"{update}_optimizer_") for update in self.updates_]
+        )
         return self
 
     def resume(self, *, learning_rates, **settings):
@@ -160,24 +201,44 @@ class AutoencoderNet(NeuralNet):
     def fit_loop(self, training, validation=None, epochs=1, *, observers=()):
         """Train for `epochs` epochs on one `Batches`, and watch another.
 
-        `observers` are callbacks of this training only.
+        `observers` are callbacks of this training only, told before all others.
         """
         lasting = self.callbacks_
-        self.callbacks_ = [*lasting, *((type(c).__name__, c) for c in observers)]
-        datasets = {"dataset_train": training, "dataset_valid": validation}
+        self.callbacks_ = [*((type(c).__name__, c) for c in observers), *lasting]
+        datasets = {
+            "dataset_train": training.dataset,
+            "dataset_valid": validation and validation.dataset,
+        }
         try:
-            self.notify("on_train_begin", X=training)
-            for _ in range(epochs):
+            self.notify("on_train_begin", X=training.dataset, y=None)
+            for epoch in range(epochs):
                 self.notify("on_epoch_begin", **datasets)
-                self.run_single_epoch(training)
+                try:
+                    self.run_single_epoch(training)
+                except KeyboardInterrupt:
+                    if epoch == 0:
+                        raise
+                    self._keep_interrupted()
+                    break
                 if validation is not None:
                     self._record_loss("valid_loss", self.validation_error(validation))
                 if self._end_epoch(**datasets):
                     break
-            self.notify("on_train_end", X=training)
+            self.notify("on_train_end", X=training.dataset, y=None)
         finally:
             self.callbacks_ = lasting
+        self.module_.zero_grad()  # the gradients' memory
         return self
+
+    def _keep_interrupted(self):
+        """Keep what the epochs before an interrupted one have brought."""
+        del self.history_[-1]
+        self._set_training(False)
+        warnings.warn(
+            f"Training interrupted by user after {len(self.history_)} epochs. The "
+            "model is kept as it is.",
+            stacklevel=2,
+        )
 
     def _end_epoch(self, **datasets):
         """Tell every callback that the epoch is over, and whether one asks to stop.
@@ -202,21 +263,23 @@ class AutoencoderNet(NeuralNet):
         losses, sizes = [], []
         with self.global_generator():
             for x in batches.shuffled(self.random):
+                batch = {"batch": (x, None), "training": True}
                 if watches_batches:
-                    self.notify("on_batch_begin", batch=(x, None), training=True)
-                losses.append(self.train_step(x))
+                    self.notify("on_batch_begin", **batch)
+                step = self.train_step(x)
+                losses.append(torch.stack(list(step.values())))
                 sizes.append(len(x))
                 if watches_batches:
                     loss = losses[-1][0]
                     self.history.record_batch("train_loss", loss.item())
-                    self.notify(
-                        "on_batch_end", batch=(x, None), training=True, loss=loss
-                    )
+                    self.notify("on_batch_end", **batch, loss=loss, y_pred=None, **step)
         self._set_training(False)
-        self._record_epoch(torch.stack(losses).double().cpu().numpy(), sizes)
-        for update in self.updates_:
-            for group in getattr(self, f"{update}_optimizer_").param_groups:
-                group["lr"] *= self.learning_rate_decay
+        self._record_epoch(torch.stack(losses).cpu().double().numpy(), sizes)
+        if not watches_batches:
+            # skorch's checkpoints count batches: the epoch stands for its own.
+            self.history.new_batch()
+        for group in self.optimizer_.param_groups:
+            group["lr"] *= self.learning_rate_decay
 
     def global_generator(self):
         """Return the context in which the networks may draw random numbers."""
@@ -225,7 +288,7 @@ class AutoencoderNet(NeuralNet):
         return nullcontext()
 
     def train_step(self, x):
-        """Take the objective's step on one batch; return its losses, on the device."""
+        """Take the objective's step on one batch; return its losses by name."""
         with mixed_precision(self.precision, self.device):
             losses = self.objective.step(
                 x,
@@ -234,16 +297,20 @@ class AutoencoderNet(NeuralNet):
                 generator=self.generator_,
                 minimise=self._minimise,
             )
-        return torch.stack([loss.detach() for loss in losses])
+        return {
+            name: loss.detach()
+            for name, loss in zip(self.objective.loss_names, losses, strict=True)
+        }
 
     def _minimise(self, update, loss):
         """Move the weights of one update, and no others, down the loss's gradient."""
+        parameters = [p for p in self.updates_[update] if p.requires_grad]
+        if not parameters:  # all frozen
+            return
         optimizer = getattr(self, f"{update}_optimizer_")
-        parameters = self.updates_[update]
         optimizer.zero_grad()
         # Limited to these weights, the backward pass does not even compute the rest.
-        with torch.autocast(self.device.type, enabled=False):
-            loss.backward(inputs=parameters)
+        loss.backward(inputs=parameters)
         if self.watches_gradients_:
             named = [
                 (name, parameter)
@@ -282,25 +349,33 @@ class AutoencoderNet(NeuralNet):
     @torch.inference_mode()
     def validation_error(self, batches):
         """Return the mean squared error of R(E(x)), as a float."""
-        errors = [(self.module_(x) - x).square().mean(1).sum() for x in batches]
-        return torch.stack(errors).double().sum().item() / len(batches.rows)
+        errors = [(self.module_(x.clone()) - x).square().mean(1).sum() for x in batches]
+        return torch.stack(errors).cpu().double().sum().item() / len(batches.rows)
 
-    def snapshot(self):
-        """Return all that training changes, for `restore`."""
+    @contextmanager
+    def unchanged_on_error(self):
+        """Put everything back that training changes, if the body fails."""
         state = vars(self).copy()
         state["random"] = deepcopy(self.random)
         state["history_"] = copy(self.history_)
-        tensors = self.module_.state_dict(), self._optimizer_states()
-        return state, deepcopy(tensors)
+        weights, optimizer_states = deepcopy(
+            (self.module_.state_dict(), self._optimizer_states())
+        )
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(state)
+            self.module_.load_state_dict(weights)
+            self._load_optimizer_states(optimizer_states)
+            self._set_training(False)
+            raise
 
-    def restore(self, snapshot):
-        """Undo what has happened since the snapshot was taken."""
-        state, (weights, optimizer_states) = snapshot
-        vars(self).clear()
-        vars(self).update(state)
-        self.module_.load_state_dict(weights)
-        self._load_optimizer_states(optimizer_states)
-        self._set_training(False)
+    def trim_for_prediction(self):
+        """Drop what only training needs, for good. The history stays."""
+        history = copy(self.history_)
+        super().trim_for_prediction()
+        self.history_ = history
 
     def _optimizer_states(self):
         return {

@@ -27,15 +27,15 @@ class Autoencoder(nn.Module):
     Parameters
     ----------
     encoder, decoder, discriminator : torch.nn.Module
-        Maps of (n, n_features) to (n, n_components), back, and of
-        (n, n_components) to (n, 1). Decoder and discriminator give logits where
-        their output is a probability.
+        Maps of (n, n_features) to (n, n_components), back, and, in models that have
+        one, of (n, n_components) to (n, 1). Decoder and discriminator give logits
+        where their output is a probability.
 
     sigmoid_output : bool
         Whether the decoder's output is a logit, whose sigmoid is the reconstruction.
     """
 
-    def __init__(self, encoder, decoder, discriminator, *, sigmoid_output):
+    def __init__(self, encoder, decoder, discriminator=None, *, sigmoid_output):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
@@ -61,20 +61,21 @@ class Autoencoder(nn.Module):
             If a network does not take or give what its place in the model asks for.
         """
         self.eval()
-        for name, n_in, n_out in (
-            ("encoder", n_features, n_components),
-            ("decoder", n_components, n_features),
-            ("discriminator", n_components, 1),
-        ):
+        sizes = {
+            "encoder": (n_features, n_components),
+            "decoder": (n_components, n_features),
+            "discriminator": (n_components, 1),
+        }
+        for name, network in self.named_children():
+            n_in, n_out = sizes[name]
             must = (
                 f"The module that the parameter {name!r} makes must map (n_samples, "
                 f"{n_in}) to (n_samples, {n_out})"
             )
             try:
-                out = getattr(self, name)(torch.zeros(2, n_in))
+                out = network(torch.zeros(2, n_in))
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
                 raise ValueError(f"{must}, but it failed with: {error}") from error
-            if tuple(out.shape) != (2, n_out):
-                raise ValueError(
-                    f"{must}, but it maps (2, {n_in}) to {tuple(out.shape)}."
-                )
+            if not isinstance(out, torch.Tensor) or out.shape != (2, n_out):
+                got = tuple(out.shape) if hasattr(out, "shape") else type(out).__name__
+                raise ValueError(f"{must}, but it maps (2, {n_in}) to {got}.")

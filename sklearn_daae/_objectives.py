@@ -37,6 +37,10 @@ class AdversarialObjective:
         self.adversarial_loss = adversarial_loss
         self.n_integration_steps = n_integration_steps
 
+    def corrupt(self, x, generator):
+        """Return C(x)."""
+        return self.corruption(x, self.sigma, generator)
+
     @staticmethod
     def updates(module):
         """Return the parameters that each update moves, by the update's name."""
@@ -54,7 +58,7 @@ class AdversarialObjective:
         down the gradient of the loss, with that update's own optimiser. The numbers
         are the lines of Algorithm 1.
         """
-        x_tilde = self.corruption(x, self.sigma, generator)  # 3
+        x_tilde = self.corrupt(x, generator)  # 3
         x_hat = module.decoder(module.encoder(x_tilde))  # 4, 5
         reconstruction_loss = criterion(x_hat.float(), x)  # 7
         minimise("reconstruction", reconstruction_loss)  # 8, 9
@@ -76,5 +80,5 @@ class AdversarialObjective:
         if M is None:
             return encoder(x_tilde)
         # Algorithm 2, its loop over j as one pass of M * n rows.
-        x_tilde = self.corruption(x.expand(M, *x.shape), self.sigma, generator)
+        x_tilde = self.corrupt(x.expand(M, *x.shape), generator)
         return encoder(x_tilde.flatten(0, 1)).unflatten(0, (M, len(x))).mean(0)

@@ -1,6 +1,7 @@
 """The parameters that all estimators have, and their checks."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import ClassVar
@@ -8,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
+from skorch.callbacks import Callback
 
 from ._losses import RECONSTRUCTION_LOSSES
 from ._net import split_optimizer
@@ -19,7 +21,6 @@ LAYER_SIZES = ["array-like", Interval(Integral, 1, None, closed="left")]
 # The parameters that what is already trained was made with.
 _STRUCTURE = [
     "n_components",
-    "reconstruction_loss",
     "encoder_layer_sizes",
     "decoder_layer_sizes",
     "discriminator_layer_sizes",
@@ -92,19 +93,24 @@ class AutoencoderParameters(BaseEstimator):
                 _check_layer_sizes(name, value)
             elif name.endswith("optimizer") and value is not None:
                 split_optimizer(name, value)
+            elif isinstance(value, torch.nn.Module):
+                raise ValueError(
+                    f"{name} must be a callable that makes a module, for example a "
+                    f"class or a function, but it is a module: {value!r}."
+                )
+        for callback in self.callbacks or []:
+            _check_callback(callback)
 
     def _structure(self):
         """Return the parameters that networks and optimisers are made with."""
-        values = {name: getattr(self, name, None) for name in _STRUCTURE}
-        # 100, [100] and (100,) are the same layers; so are a list and a pair.
-        return {
-            name: tuple(np.atleast_1d(value).tolist())
-            if name.endswith("_layer_sizes") and value is not None
-            else tuple(value)
-            if isinstance(value, list)
-            else value
-            for name, value in values.items()
-        }
+
+        def plain(name, value):
+            # 100, [100] and (100,) are the same layers; so are a list and a pair.
+            if name.endswith("_layer_sizes") and value is not None:
+                return tuple(np.atleast_1d(value).tolist())
+            return deepcopy(tuple(value)) if isinstance(value, list | tuple) else value
+
+        return {name: plain(name, getattr(self, name, None)) for name in _STRUCTURE}
 
 
 def _check_layer_sizes(name, value):
@@ -113,4 +119,14 @@ def _check_layer_sizes(name, value):
         raise ValueError(
             f"{name}={value!r} must be the sizes of the hidden layers, integers from 1 "
             "up, for example (1000, 1000)."
+        )
+
+
+def _check_callback(value):
+    callback = value[1] if isinstance(value, tuple) and len(value) == 2 else value
+    kind = callback if isinstance(callback, type) else type(callback)
+    if not issubclass(kind, Callback):
+        raise ValueError(
+            f"callbacks must hold skorch callbacks, or pairs of a name and one, but it "
+            f"holds {value!r}. scikit-learn's callbacks are set with set_callbacks."
         )

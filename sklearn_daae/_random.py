@@ -1,6 +1,7 @@
 """Random numbers that leave every global generator as it was."""
 
 from contextlib import contextmanager
+from threading import Lock
 
 import numpy as np
 import torch
@@ -37,16 +38,21 @@ def torch_generator(random, device):
     return generator
 
 
+# Held while torch's global generators are ours: two threads that save, seed and restore
+# them at once would take each other's states.
+_borrowing = Lock()
+
+
 @contextmanager
 def borrowed_global_generator(random, device):
     """Seed torch's global generators from `random`, and put them back on leaving.
 
     For code that can draw from nowhere else: the initialisation and the dropout of
-    modules that users bring.
+    modules that users bring. One thread at a time.
     """
     seed = int(random.integers(2**63))
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+    with _borrowing, torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(seed)
         for cuda_device in devices:
             with torch.cuda.device(cuda_device):

@@ -5,11 +5,9 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext
 import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
-from skorch.callbacks import EarlyStopping
-from skorch.utils import noop
 
 from ._batches import Batches, hold_out, resident
-from ._callbacks import EpochProgressBar, SklearnTasks
+from ._callbacks import EpochProgressBar, SklearnTasks, StopsEarly
 from ._device import release_memory, resolve_device
 from ._losses import RECONSTRUCTION_LOSSES
 from ._net import AutoencoderNet, split_optimizer
@@ -38,9 +36,9 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The training data, clean: the model corrupts it itself. It is read batch
-            by batch and never copied as a whole, unless it has to be converted (data
-            frames of several types, Fortran order).
+            The training data, clean: the model corrupts it itself. On a CPU it is read
+            batch by batch, and copied as a whole only where it has to be converted
+            (Fortran order, data frames of several types, types that torch lacks).
 
         y : Ignored
             Present for API consistency.
@@ -55,21 +53,28 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         ValueError
             If X or a parameter is not valid, before any training, or if training
             diverges. The estimator is then what it was before the call.
+
+        Warns
+        -----
+        UserWarning
+            If the user interrupts the training after its first epoch. The model is
+            kept, as in scikit-learn's multilayer perceptrons.
         """
         return self._train(
             X,
             goes_on=self.warm_start and hasattr(self, "net_"),
             n_epochs=self.max_epochs,
             early_stopping=self.early_stopping,
-            calls_back=True,
+            shows_progress=True,
         )
 
     def partial_fit(self, X, y=None):
         """Train for one epoch on the rows given, going on from the present state.
 
         The first call makes the networks, as `fit` does; k calls on the same X give
-        what one `fit` with ``max_epochs=k`` gives, bit for bit. One pass has nothing
-        to stop early: `early_stopping` holds out no rows here.
+        what one `fit` with ``max_epochs=k`` gives, bit for bit (unless callbacks, such
+        as schedulers, begin anew with each call). One pass has nothing to stop early or
+        to show: `early_stopping` and `verbose` have no effect here.
 
         Parameters
         ----------
@@ -95,73 +100,74 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             goes_on=hasattr(self, "net_"),
             n_epochs=1,
             early_stopping=False,
-            calls_back=False,
+            shows_progress=False,
         )
 
-    def _train(self, X, *, goes_on, n_epochs, early_stopping, calls_back):
+    def _train(self, X, *, goes_on, n_epochs, early_stopping, shows_progress):
         """Do what `fit` and `partial_fit` share."""
         self._check_parameters()
         device = resolve_device(self.device)
-        if goes_on:
-            self.net_.to(device)
         context = None
-        if calls_back:
+        if shows_progress:
             context = self._init_callback_context(max_subtasks=n_epochs)
-        with self._unchanged_on_error(goes_on):
-            X = self._validated(X, reset=not goes_on, min_samples=1 if goes_on else 2)
-            self.reconstruction_loss_ = self._resolve_reconstruction_loss(X, goes_on)
-            net = self._resumed_net() if goes_on else self._new_net(device)
-            try:
-                self._run(X, net, n_epochs, early_stopping, context)
-            finally:
-                release_memory(device)
-            self.net_ = net
+        try:
+            with self._unchanged_on_error():
+                min_samples = 1 if goes_on else 2
+                X = self._validated(X, reset=not goes_on, min_samples=min_samples)
+                loss = self._resolve_reconstruction_loss(X, goes_on)
+                self.reconstruction_loss_ = loss
+                if goes_on:
+                    self._check_structure()
+                    net = self.net_.to(device)
+                    guard = net.unchanged_on_error()
+                else:
+                    net = self._new_net(device)
+                    guard = nullcontext()
+                with guard, ExitStack() as stack:
+                    if goes_on:
+                        net.resume(**self._net_settings())
+                    observers = []
+                    if early_stopping:
+                        stopping = StopsEarly(self.n_iter_no_change, self.tol)
+                        observers.append(stopping)
+                    if context is not None:
+                        observers.append(SklearnTasks(self, context, X))
+                    if self.verbose and shows_progress:
+                        bar = EpochProgressBar(type(self).__name__, n_epochs)
+                        observers.append(stack.enter_context(closing(bar)))
+                    net.fit_loop(
+                        *self._batches(X, device, early_stopping),
+                        epochs=n_epochs,
+                        observers=observers,
+                    )
+                self.net_ = net
+        finally:
+            release_memory(device)
         return self
 
-    def _run(self, X, net, n_epochs, early_stopping, context):
-        """Train a net on X, while all who should know of its progress watch."""
-        device = net.device
-        source = resident(X, device)
-        rows, validation, observers = np.arange(len(X)), None, []
-        if early_stopping:
-            rows, held_out = hold_out(
-                net.random.permutation(rows), self.validation_fraction
-            )
-            validation = Batches(
-                source, rows=held_out, batch_size=self.batch_size, device=device
-            )
-            observers.append(
-                EarlyStopping(
-                    patience=self.n_iter_no_change,
-                    threshold=self.tol,
-                    threshold_mode="abs",
-                    load_best=True,
-                    sink=noop,  # it would print, on top of the progress bar
-                )
-            )
-        training = Batches(source, rows=rows, batch_size=self.batch_size, device=device)
-        if context is not None:
-            observers.append(SklearnTasks(self, context, X))
-        with ExitStack() as stack:
-            if self.verbose:
-                bar = EpochProgressBar(type(self).__name__, n_epochs)
-                observers.append(stack.enter_context(closing(bar)))
-            net.fit_loop(training, validation, n_epochs, observers=observers)
-
     @contextmanager
-    def _unchanged_on_error(self, goes_on):
-        """Put back every fitted attribute, and the net's state, if the body fails."""
+    def _unchanged_on_error(self):
+        """Put every fitted attribute back, if the body fails."""
         before = {k: v for k, v in vars(self).items() if k.endswith("_")}
-        snapshot = self.net_.snapshot() if goes_on else None
         try:
             yield
         except BaseException:
             for name in [name for name in vars(self) if name.endswith("_")]:
                 delattr(self, name)
             vars(self).update(before)
-            if goes_on:
-                self.net_.restore(snapshot)
             raise
+
+    def _batches(self, X, device, early_stopping):
+        """Return what to train on and, with early stopping, what to watch."""
+        source = resident(X, device)
+        rows, validation = np.arange(len(X)), None
+        if early_stopping:
+            # From the seed itself: the same rows again when a warm start goes on.
+            shuffled = private_generator(self.random_state).permutation(rows)
+            rows, held_out = hold_out(shuffled, self.validation_fraction)
+            validation = Batches(source, rows=held_out, batch_size=1024, device=device)
+        training = Batches(source, rows=rows, batch_size=self.batch_size, device=device)
+        return training, validation
 
     def _validated(self, X, *, reset, min_samples=1):
         X = validate_data(
@@ -181,16 +187,24 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _resolve_reconstruction_loss(self, X, goes_on):
         """Return the name of the loss, and refuse an X that it is not defined on."""
-        # In float32, as the networks see it: MinMaxScaler may give 1 + 2e-16.
-        low, high = np.float32(X.min()), np.float32(X.max())
-        in_unit_interval = low >= 0 and high <= 1
-        loss = self.reconstruction_loss_ if goes_on else self.reconstruction_loss
+        low, high = float(X.min()), float(X.max())
+        # MinMaxScaler gives values that rounding has taken a little out of range.
+        rounding = 4 * np.finfo(np.float32).eps
+        in_unit_interval = low >= -rounding and high <= 1 + rounding
+        loss = self.reconstruction_loss
+        if goes_on and loss not in ("auto", self.reconstruction_loss_):
+            _refuse_change("reconstruction_loss", self.reconstruction_loss_, loss)
         if loss == "auto":
-            return "bce" if in_unit_interval else "mse"
+            if not goes_on:
+                return "bce" if in_unit_interval else "mse"
+            loss = self.reconstruction_loss_
         if loss == "bce" and not in_unit_interval:
+            chosen = ""
+            if self.reconstruction_loss == "auto":
+                chosen = ", which 'auto' chose for the rows first trained on,"
             raise ValueError(
-                f"The reconstruction loss 'bce' needs all of X in [0, 1], but X has "
-                f"values from {low:g} to {high:g}. Scale X, for example with "
+                f"The reconstruction loss 'bce'{chosen} needs all of X in [0, 1], but "
+                f"X has values from {low:g} to {high:g}. Scale X, for example with "
                 "sklearn.preprocessing.MinMaxScaler(clip=True), or fit with "
                 "reconstruction_loss='mse'."
             )
@@ -223,19 +237,12 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         )
         return net.initialize()
 
-    def _resumed_net(self):
-        """Return the fitted net, ready to go on with the present parameters."""
+    def _check_structure(self):
+        """Refuse parameters that the fitted networks were not made with."""
         structure = self._structure()
-        changed = [k for k, v in self.net_.structure.items() if v != structure[k]]
-        if changed:
-            name = changed[0]
-            raise ValueError(
-                f"{name} has changed from {self.net_.structure[name]!r} to "
-                f"{structure[name]!r}, but the networks and optimisers that training "
-                f"goes on with were made with the former. Set {name} back, or start "
-                "anew: call fit with warm_start=False."
-            )
-        return self.net_.resume(**self._net_settings())
+        for name, value in self.net_.structure.items():
+            if structure[name] != value:
+                _refuse_change(name, value, structure[name])
 
     def _net_settings(self):
         """Return what may change between two trainings of the same networks."""
@@ -254,7 +261,6 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         return {
             "encoder": self._make_network("encoder", (d, k), generator),
             "decoder": self._make_network("decoder", (k, d), generator),
-            "discriminator": None,
         }
 
     def _make_network(self, name, sizes, generator):
@@ -278,3 +284,11 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     def _learning_rates(self):
         """Return the learning rate of each update."""
         return {"reconstruction": self.learning_rate}
+
+
+def _refuse_change(name, before, now):
+    raise ValueError(
+        f"{name} has changed from {before!r} to {now!r}, but the networks and "
+        f"optimisers that training goes on with were made with the former. Set {name} "
+        "back, or start anew: call fit with warm_start=False."
+    )

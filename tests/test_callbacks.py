@@ -11,10 +11,12 @@ import termios
 import numpy as np
 import pytest
 import skorch.callbacks
+import torch
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
+from tqdm import tqdm
 
 from sklearn_daae import DAAETransformer, iDAAETransformer
 
@@ -25,7 +27,7 @@ from sklearn.datasets import load_digits
 from sklearn_daae import DAAETransformer
 X = load_digits().data[:100] / 16
 model = DAAETransformer(2, encoder_layer_sizes=(8,), decoder_layer_sizes=(8,),
-    discriminator_layer_sizes=(8,), max_epochs=4, device="cpu", random_state=0,
+    discriminator_layer_sizes=(8,), max_epochs=200, device="cpu", random_state=0,
     verbose={verbose})
 model.fit(X)
 """
@@ -45,11 +47,11 @@ def test_progress_in_a_log_file(tmp_path):
         run(1, stdout=log, stderr=subprocess.STDOUT)
     lines = path.read_bytes().decode().split("\n")
     assert not any("\r" in line for line in lines)
-    assert "4/4" in lines[-2]
+    assert "200/200" in lines[-2]
     for name in ("DAAETransformer", "reconstruction=", "adversarial="):
         assert name in lines[-2]
     assert lines[-1] == ""
-    assert len(lines) <= 4
+    assert len(lines) <= 4  # a line in ten seconds
 
 
 def test_progress_in_a_terminal():
@@ -59,7 +61,7 @@ def test_progress_in_a_terminal():
     os.close(theirs)
     text = os.read(ours, 100_000)
     assert b"\rDAAETransformer" in text
-    assert b"4/4" in text
+    assert b"200/200" in text
     assert b"discriminator=" in text
 
 
@@ -68,7 +70,10 @@ def test_silent_by_default():
     assert result.stdout + result.stderr == b""
 
 
-def test_the_bar_ends_with_a_failed_fit(X, capfd):
+def test_the_bar_ends_with_the_fit(X):
+    DAAETransformer(**SMALL, verbose=1).fit(X)
+    assert not list(tqdm._instances)
+
     class Breaks(skorch.callbacks.Callback):
         def on_epoch_end(self, net, **kwargs):
             raise RuntimeError("broken")
@@ -76,7 +81,12 @@ def test_the_bar_ends_with_a_failed_fit(X, capfd):
     model = DAAETransformer(**SMALL, verbose=1, callbacks=[Breaks()])
     with pytest.raises(RuntimeError, match="broken"):
         model.fit(X)
-    assert capfd.readouterr().err.endswith("\n")
+    assert not list(tqdm._instances)
+
+
+def test_no_bar_for_a_single_pass(X, capfd):
+    DAAETransformer(**SMALL, verbose=1).partial_fit(X).partial_fit(X)
+    assert capfd.readouterr().err == ""
 
 
 # --- skorch callbacks ----------------------------------------------------------------
@@ -116,24 +126,61 @@ def test_batch_callbacks(X):
     np.testing.assert_array_equal(weights(model), weights(plain))
 
 
-def test_callbacks_of_skorch(X, tmp_path, capsys):
-    cb = skorch.callbacks
-    model = DAAETransformer(
-        **{**SMALL, "max_epochs": 30, "learning_rate": 1e-9},
-        callbacks=[
-            ("stop", cb.EarlyStopping("train_loss", patience=3, threshold=0.01)),
-            ("save", cb.Checkpoint(monitor="train_loss_best", dirname=tmp_path)),
-            ("rate", cb.LRScheduler("StepLR", step_size=1, gamma=0.5)),
-            ("clip", cb.GradientNormClipping(1.0)),
-            ("log", cb.PrintLog()),
-        ],
-    ).fit(X)
-    assert model.n_epochs_ == 4
+def test_early_stopping_of_skorch(X):
+    settings = {**SMALL, "max_epochs": 30, "learning_rate": 1e-9}
+    stop = skorch.callbacks.EarlyStopping("train_loss", patience=3, threshold=0.01)
+    assert DAAETransformer(**settings, callbacks=[stop]).fit(X).n_epochs_ == 4
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_checkpoints_of_skorch(X, tmp_path, early_stopping):
+    monitor = "valid_loss_best" if early_stopping else "train_loss_best"
+    checkpoint = skorch.callbacks.Checkpoint(monitor=monitor, dirname=tmp_path)
+    end = skorch.callbacks.TrainEndCheckpoint(dirname=tmp_path)
+    settings = {**SMALL, "early_stopping": early_stopping}
+    model = DAAETransformer(**settings, callbacks=[checkpoint, end]).fit(X)
+    before = weights(model)
+    model.set_params(callbacks=None).partial_fit(X)
+    model.net_.load_params(tmp_path / "train_end_params.pt")
+    np.testing.assert_array_equal(weights(model), before)
     assert (tmp_path / "params.pt").exists()
-    rate = model.net_.optimizer_.param_groups[0]["lr"]
-    assert rate == pytest.approx(1e-9 / 16)
+
+
+def test_schedulers_of_skorch_scale_every_update(X):
+    scheduler = skorch.callbacks.LRScheduler("StepLR", step_size=1, gamma=0.1)
+    settings = {**SMALL, "adversarial_weight": 0.5}
+    model = DAAETransformer(**settings, callbacks=[scheduler]).fit(X)
+    rates = [group["lr"] for group in model.net_.optimizer_.param_groups]
+    assert rates == pytest.approx([2e-5, 2e-5, 1e-5])
+
+
+def test_scoring_callbacks_of_skorch(X):
+    def error(net, X, y=None):
+        assert len(X) == 270
+        return float(((net.predict(X) - X) ** 2).mean())
+
+    scoring = skorch.callbacks.EpochScoring(error, name="error", on_train=True)
+    settings = {**SMALL, "early_stopping": True}
+    model = DAAETransformer(**settings, callbacks=[scoring]).fit(X)
+    errors = model.net_.history[:, "error"]
+    assert errors[1] < errors[0]
+
+
+def test_freezer_of_skorch(X):
+    freezer = skorch.callbacks.Freezer("decoder.*")
+    model = DAAETransformer(**SMALL, callbacks=[freezer]).fit(X)
+    untrained = DAAETransformer(**{**SMALL, "learning_rate": 1e-20}).fit(X)
+    for one, other in zip(
+        model.decoder_.parameters(), untrained.decoder_.parameters(), strict=True
+    ):
+        assert torch.allclose(one, other, atol=1e-15)
+    assert (weights(model) != weights(untrained)).any()
+
+
+def test_print_log_of_skorch(X, capsys):
+    model = DAAETransformer(**SMALL, callbacks=[skorch.callbacks.PrintLog()]).fit(X)
     assert capsys.readouterr().out == ""
-    model.set_params(verbose=1, callbacks=[cb.PrintLog()]).fit(X)
+    model.set_params(verbose=1).fit(X)
     assert "discriminator_loss" in capsys.readouterr().out
 
 
@@ -160,6 +207,9 @@ def test_history_is_plain_floats(fitted):
 
 
 # --- scikit-learn's callbacks ---------------------------------------------------------
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:The estimator MinMaxScaler does not")
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_wrong_number_of_features(fitted, X):
 def test_X_outside_the_unit_interval(fitted, X):
     for model in (fitted, DAAETransformer(**SMALL, reconstruction_loss="bce")):
         with pytest.raises(
-            ValueError, match=r"'bce' needs all of X in \[0, 1\].*0 to 2"
+            ValueError, match=r"'bce'.* needs all of X in \[0, 1\].*0 to 2"
         ):
             model.partial_fit(2 * X)
 
@@ -99,6 +99,7 @@ BAD_PARAMETERS = [
     ("optimizer", ("adam", {"lr": 1}), "learning rate is a parameter"),
     ("optimizer", ("adam",), "pair"),
     ("optimizer", ("adam", 0.9), "pair"),
+    ("optimizer", (["adam"], {}), "pair"),
     ("discriminator_optimizer", "lbfgs", "'adam', 'rmsprop'"),
     ("learning_rate", 0, "a float in the range"),
     ("learning_rate_decay", 1.5, "a float in the range"),
@@ -108,6 +109,7 @@ BAD_PARAMETERS = [
     ("n_iter_no_change", 0, "an int in the range"),
     ("tol", -1, "a float in the range"),
     ("callbacks", "progress", "an instance of 'list'"),
+    ("callbacks", [3], "skorch callbacks.*holds 3.*set_callbacks"),
     ("device", "gpu", "Devices here: .*cpu.*device='auto'"),
     ("device", "meta", "Devices here: .*cpu"),
     ("device", "cuda:99", "Devices here: .*cpu"),

@@ -15,16 +15,23 @@ from .conftest import SMALL
 
 
 class Recorder(Callback):
-    """Keeps the networks as they were before training, and every batch."""
+    """Keeps the networks as they were before training, every batch and its losses."""
 
     def __init__(self):
         self.batches = []
+        self.losses = []
 
     def on_train_begin(self, net, **kwargs):
         self.networks = deepcopy(net.module_).double()
 
     def on_batch_begin(self, net, batch, **kwargs):
         self.batches.append(batch[0].double())
+
+    def on_batch_end(
+        self, net, reconstruction_loss, discriminator_loss, adversarial_loss, **kwargs
+    ):
+        losses = reconstruction_loss, discriminator_loss, adversarial_loss
+        self.losses.append([float(loss) for loss in losses])
 
 
 @pytest.fixture
@@ -132,6 +139,7 @@ def test_step_is_the_papers_algorithm(
         minimax=adversarial_loss == "minimax",
         mse=reconstruction_loss == "mse",
     )
+    np.testing.assert_allclose(recorder.losses, losses, rtol=2e-5)
     sizes = [len(x) for x in recorder.batches]
     np.testing.assert_allclose(
         list(model.history_[0].values()),
@@ -251,6 +259,16 @@ def test_idaae_encodes_all_corruptions_in_one_pass(X):
     settings = {**SMALL, "max_epochs": 1, "batch_size": 300, "callbacks": [Counter()]}
     iDAAETransformer(M=7, **settings).fit(X)
     assert calls == [300, 7 * 300]
+
+
+def test_bfloat16_computes_with_the_weights_of_the_moment(Estimator, X):
+    """Not with copies that were cast before the last update."""
+    settings = {**SMALL, "max_epochs": 1, "batch_size": 300, "learning_rate": 0.05}
+    losses = [
+        list(Estimator(**settings, precision=precision).fit(X).history_[0].values())
+        for precision in ("float32", "bfloat16")
+    ]
+    np.testing.assert_allclose(*losses, rtol=0.02)
 
 
 def test_prior_is_matched_better_than_without_the_adversary(X):

@@ -6,6 +6,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from .conftest import ESTIMATORS, SMALL
 
+# The checks mix data frames and arrays on purpose.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:X does not have valid feature names"),
+    pytest.mark.filterwarnings("ignore:X has feature names, but"),
+]
+
 SETTINGS = [
     {},
     {"early_stopping": True, "validation_fraction": 0.3},
