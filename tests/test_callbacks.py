@@ -79,8 +79,9 @@ def test_the_bar_ends_with_the_fit(X):
             raise RuntimeError("broken")
 
     model = DAAETransformer(**SMALL, verbose=1, callbacks=[Breaks()])
-    with pytest.raises(RuntimeError, match="broken"):
+    with pytest.raises(RuntimeError, match="broken") as error:
         model.fit(X)
+    assert error.traceback  # which keeps the bar alive
     assert not list(tqdm._instances)
 
 
