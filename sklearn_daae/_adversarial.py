@@ -10,8 +10,8 @@ import torch
 from ._base import BaseAutoencoder
 from ._corruption import CORRUPTIONS
 from ._losses import ADVERSARIAL_LOSSES
-from ._net import split_optimizer
 from ._objectives import AdversarialObjective
+from ._optimizers import split_optimizer
 from ._parameters import LAYER_SIZES
 from ._priors import PRIORS
 from ._sklearn_compat import Interval, StrOptions

@@ -10,74 +10,8 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
 
 from ._device import mixed_precision, resolve_device
+from ._optimizers import EveryUpdate, make_optimizer
 from ._random import borrowed_global_generator, torch_generator
-
-# The names of the optimisers, with what makes them fast where torch can do it.
-OPTIMIZERS = {
-    "adam": (torch.optim.Adam, {"fused": True}),
-    "rmsprop": (torch.optim.RMSprop, {}),
-}
-
-
-def split_optimizer(parameter, value):
-    """Return the name and the options of the optimiser that a parameter asks for.
-
-    Raises
-    ------
-    ValueError
-        If it is neither a known name nor a pair of one and options that the optimiser
-        takes.
-    """
-    pair = (value, {}) if isinstance(value, str) else tuple(value)
-    if (
-        [type(part) for part in pair] != [str, dict]  # say what a pair is
-        or pair[0] not in OPTIMIZERS
-    ):
-        known = ", ".join(map(repr, OPTIMIZERS))
-        raise ValueError(
-            f"{parameter}={value!r} is not known. Use one of: {known}, or a pair of "
-            "one and its options: ('adam', {'betas': (0.5, 0.999)})."
-        )
-    name, options = pair
-    optimizer, _ = OPTIMIZERS[name]
-    try:
-        optimizer([torch.zeros(1)], lr=0.1, **options)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"{parameter}={value!r} has options that torch.optim.{optimizer.__name__} "
-            f"refuses: {error}. The learning rate is a parameter of the estimator."
-        ) from error
-    return name, options
-
-
-class EveryUpdate(torch.optim.Optimizer):
-    """The optimisers of all updates as one, for those who look for a net's only one.
-
-    It is what skorch's learning rate schedulers change and its checkpoints save. It
-    takes no steps of its own.
-    """
-
-    def __init__(self, optimizers):
-        self.optimizers = optimizers
-        self.defaults = {}
-        self._opt_called = True  # else schedulers warn that no step was taken
-
-    @property
-    def param_groups(self):
-        """The groups of all optimisers."""
-        return [group for o in self.optimizers for group in o.param_groups]
-
-    def step(self, closure=None):
-        """Do nothing: each update takes its own step."""
-
-    def state_dict(self):
-        """Return the states of all optimisers, by position."""
-        return dict(enumerate(o.state_dict() for o in self.optimizers))
-
-    def load_state_dict(self, state_dict):
-        """Load what `state_dict` gave."""
-        for i, optimizer in enumerate(self.optimizers):
-            optimizer.load_state_dict(state_dict[i])
 
 
 class AutoencoderNet(NeuralNet):
@@ -169,13 +103,8 @@ class AutoencoderNet(NeuralNet):
         """Make one optimiser, with its own state, for each update."""
         self.updates_ = self.objective.updates(self.module_)
         for update, parameters in self.updates_.items():
-            name, options = self.optimizers[update]
-            optimizer, fast = OPTIMIZERS[name]
-            if options.get("foreach") or options.get("differentiable"):
-                fast = {}  # the user's choice, which excludes ours
-            options = {"lr": self.learning_rates[update], **fast, **options}
-            # As a group, since an encoder of no parameters is none to torch.
-            optimizer = optimizer([{"params": parameters}], **options)
+            rate = self.learning_rates[update]
+            optimizer = make_optimizer(*self.optimizers[update], parameters, rate)
             setattr(self, f"{update}_optimizer_", optimizer)
         self.optimizer_ = EveryUpdate(
             [getattr(self, f"{update}_optimizer_") for update in self.updates_]
@@ -215,13 +144,14 @@ class AutoencoderNet(NeuralNet):
                 self.notify("on_epoch_begin", **datasets)
                 try:
                     self.run_single_epoch(training)
+                    if validation is not None:
+                        error = self.validation_error(validation)
+                        self._record_loss("valid_loss", error)
                 except KeyboardInterrupt:
                     if epoch == 0:
                         raise
                     self._keep_interrupted()
                     break
-                if validation is not None:
-                    self._record_loss("valid_loss", self.validation_error(validation))
                 if self._end_epoch(**datasets):
                     break
             self.notify("on_train_end", X=training.dataset, y=None)

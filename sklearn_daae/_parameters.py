@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
 
 from ._losses import RECONSTRUCTION_LOSSES
-from ._net import split_optimizer
+from ._optimizers import split_optimizer
 from ._sklearn_compat import Interval, StrOptions
 
 # The constraint on the sizes of hidden layers: one, or several.

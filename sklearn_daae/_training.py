@@ -10,8 +10,9 @@ from ._batches import Batches, hold_out, resident
 from ._callbacks import EpochProgressBar, SklearnTasks, StopsEarly
 from ._device import release_memory, resolve_device
 from ._losses import RECONSTRUCTION_LOSSES
-from ._net import AutoencoderNet, split_optimizer
+from ._net import AutoencoderNet
 from ._networks import Autoencoder, multilayer_perceptron
+from ._optimizers import split_optimizer
 from ._parameters import AutoencoderParameters
 from ._random import borrowed_global_generator, private_generator, torch_generator
 from ._sklearn_compat import CallbackSupportMixin, with_callbacks

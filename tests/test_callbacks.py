@@ -1,5 +1,6 @@
 """Progress bars and callbacks, skorch's and scikit-learn's."""
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -57,9 +58,15 @@ def test_progress_in_a_log_file(tmp_path):
 def test_progress_in_a_terminal():
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
-    run(1, stderr=theirs)
-    os.close(theirs)
-    text = os.read(ours, 100_000)
+    command = [sys.executable, "-c", SCRIPT.format(verbose=1)]
+    text = b""
+    with subprocess.Popen(command, stderr=theirs) as process:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # the end, on Linux
+            while block := os.read(ours, 4096):
+                text += block
+        assert process.wait(timeout=120) == 0
+    os.close(ours)
     assert b"\rDAAETransformer" in text
     assert b"200/200" in text
     assert b"discriminator=" in text

@@ -11,7 +11,7 @@ from sklearn_daae import DAAETransformer, iDAAETransformer
 from sklearn_daae._corruption import CORRUPTIONS
 from sklearn_daae._priors import PRIORS
 
-from .conftest import SMALL
+from .conftest import SMALL, weights
 
 
 class Recorder(Callback):
@@ -229,6 +229,29 @@ def test_each_update_has_its_own_optimiser_state(fitted):
     ]
     assert not torch.equal(states[0]["exp_avg"], states[1]["exp_avg"])
     assert encoder not in net.discriminator_optimizer_.state
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    ["rmsprop", ("adam", {"foreach": True}), ["adam", {"betas": (0.5, 0.9)}]],
+)
+def test_optimizers(X, optimizer):
+    plain = DAAETransformer(**SMALL).fit(X)
+    model = DAAETransformer(**SMALL, optimizer=optimizer).fit(X)
+    kind = torch.optim.RMSprop if optimizer == "rmsprop" else torch.optim.Adam
+    assert type(model.net_.reconstruction_optimizer_) is kind
+    assert type(model.net_.discriminator_optimizer_) is kind
+    assert np.isfinite(weights(model)).all()
+    if optimizer == ("adam", {"foreach": True}):  # another way to the same sums
+        np.testing.assert_allclose(weights(model), weights(plain), atol=1e-4)
+    else:
+        assert (abs(weights(model) - weights(plain)) > 1e-3).any()
+
+    own = DAAETransformer(**SMALL, discriminator_optimizer=("rmsprop", {"alpha": 0.5}))
+    net = own.set_params(discriminator_learning_rate=1e-4).fit(X).net_
+    assert type(net.reconstruction_optimizer_) is torch.optim.Adam
+    group = net.discriminator_optimizer_.param_groups[0]
+    assert (group["alpha"], group["lr"]) == (0.5, 1e-4)
 
 
 def test_adversarial_weight_scales_the_learning_rate(Estimator, X):
