@@ -61,13 +61,8 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             If the user interrupts the training after its first epoch. The model is
             kept, as in scikit-learn's multilayer perceptrons.
         """
-        return self._train(
-            X,
-            goes_on=self.warm_start and hasattr(self, "net_"),
-            n_epochs=self.max_epochs,
-            early_stopping=self.early_stopping,
-            shows_progress=True,
-        )
+        goes_on = self.warm_start and hasattr(self, "net_")
+        return self._train(X, goes_on=goes_on, single_pass=False)
 
     def partial_fit(self, X, y=None):
         """Train for one epoch on the rows given, going on from the present state.
@@ -96,23 +91,18 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             As in `fit`, or if a parameter that shapes the networks or optimisers has
             changed since they were made.
         """
-        return self._train(
-            X,
-            goes_on=hasattr(self, "net_"),
-            n_epochs=1,
-            early_stopping=False,
-            shows_progress=False,
-        )
+        return self._train(X, goes_on=hasattr(self, "net_"), single_pass=True)
 
-    def _train(self, X, *, goes_on, n_epochs, early_stopping, shows_progress):
+    def _train(self, X, *, goes_on, single_pass):
         """Do what `fit` and `partial_fit` share."""
         self._check_parameters()
         device = resolve_device(self.device)
+        n_epochs = 1 if single_pass else self.max_epochs
         context = None
-        if shows_progress:
+        if not single_pass:
             context = self._init_callback_context(max_subtasks=n_epochs)
         try:
-            with self._unchanged_on_error():
+            with self._unchanged_on_error(), ExitStack() as stack:
                 min_samples = 1 if goes_on else 2
                 X = self._validated(X, reset=not goes_on, min_samples=min_samples)
                 loss = self._resolve_reconstruction_loss(X, goes_on)
@@ -120,27 +110,25 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 if goes_on:
                     self._check_structure()
                     net = self.net_.to(device)
-                    guard = net.unchanged_on_error()
+                    stack.enter_context(net.unchanged_on_error())
+                    net.resume(**self._net_settings())
                 else:
                     net = self._new_net(device)
-                    guard = nullcontext()
-                with guard, ExitStack() as stack:
-                    if goes_on:
-                        net.resume(**self._net_settings())
-                    observers = []
-                    if early_stopping:
-                        stopping = StopsEarly(self.n_iter_no_change, self.tol)
-                        observers.append(stopping)
-                    if context is not None:
-                        observers.append(SklearnTasks(self, context, X))
-                    if self.verbose and shows_progress:
-                        bar = EpochProgressBar(type(self).__name__, n_epochs)
-                        observers.append(stack.enter_context(closing(bar)))
-                    net.fit_loop(
-                        *self._batches(X, device, early_stopping),
-                        epochs=n_epochs,
-                        observers=observers,
-                    )
+
+                observers = []
+                early_stopping = self.early_stopping and not single_pass
+                if early_stopping:
+                    observers.append(StopsEarly(self.n_iter_no_change, self.tol))
+                if context is not None:
+                    observers.append(SklearnTasks(self, context, X))
+                if self.verbose and not single_pass:
+                    bar = EpochProgressBar(type(self).__name__, n_epochs)
+                    observers.append(stack.enter_context(closing(bar)))
+                net.fit_loop(
+                    *self._batches(X, device, early_stopping),
+                    n_epochs,
+                    observers=observers,
+                )
                 self.net_ = net
         finally:
             release_memory(device)
