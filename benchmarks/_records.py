@@ -1,5 +1,6 @@
 """Where benchmarks read their data and keep their results."""
 
+import gzip
 import json
 import os
 import platform
@@ -30,7 +31,6 @@ def load_mnist():
     splits : dict of str to (X, y)
         "train" (the first 50,000), "validation" (the last 10,000) and "test".
     """
-    import gzip
 
     def read(name, offset):
         path = data_home() / "mnist" / f"{name}-ubyte.gz"

@@ -21,6 +21,8 @@ from ._sklearn_compat import Interval, StrOptions
 class _AdversarialAutoencoder(BaseAutoencoder):
     """What the models with a discriminator share."""
 
+    sigma: float = 0.5
+    corruption: str = "gaussian"
     prior: str = "normal"
     adversarial_weight: float = 1.0
     adversarial_loss: str = "non_saturating"
@@ -31,6 +33,8 @@ class _AdversarialAutoencoder(BaseAutoencoder):
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseAutoencoder._parameter_constraints,
+        "sigma": [Interval(Real, 0, None, closed="left")],
+        "corruption": [StrOptions(set(CORRUPTIONS))],
         "prior": [StrOptions(set(PRIORS))],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_loss": [StrOptions(set(ADVERSARIAL_LOSSES))],
@@ -281,15 +285,6 @@ class DAAETransformer(_AdversarialAutoencoder):
     (3, 64)
     """
 
-    sigma: float = 0.5
-    corruption: str = "gaussian"
-
-    _parameter_constraints: ClassVar[dict] = {
-        **_AdversarialAutoencoder._parameter_constraints,
-        "sigma": [Interval(Real, 0, None, closed="left")],
-        "corruption": [StrOptions(set(CORRUPTIONS))],
-    }
-
     _n_steps: ClassVar[int] = 1
 
 
@@ -481,14 +476,10 @@ class iDAAETransformer(_AdversarialAutoencoder):
     (3, 64)
     """
 
-    sigma: float = 0.5
-    corruption: str = "gaussian"
     M: int = 5
 
     _parameter_constraints: ClassVar[dict] = {
         **_AdversarialAutoencoder._parameter_constraints,
-        "sigma": [Interval(Real, 0, None, closed="left")],
-        "corruption": [StrOptions(set(CORRUPTIONS))],
         "M": [Interval(Integral, 1, None, closed="left")],
     }
 

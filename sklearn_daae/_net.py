@@ -3,6 +3,7 @@
 import warnings
 from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
+from itertools import islice
 
 import numpy as np
 import torch
@@ -136,7 +137,7 @@ class AutoencoderNet(NeuralNet):
         self.callbacks_ = [*((type(c).__name__, c) for c in observers), *lasting]
         datasets = {
             "dataset_train": training.dataset,
-            "dataset_valid": validation and validation.dataset,
+            "dataset_valid": None if validation is None else validation.dataset,
         }
         try:
             self.notify("on_train_begin", X=training.dataset, y=None)
@@ -146,6 +147,7 @@ class AutoencoderNet(NeuralNet):
                     self.run_single_epoch(training)
                     if validation is not None:
                         error = self.validation_error(validation)
+                        self._refuse_divergence(np.isfinite(error))
                         self._record_loss("valid_loss", error)
                 except KeyboardInterrupt:
                     if epoch == 0:
@@ -259,22 +261,29 @@ class AutoencoderNet(NeuralNet):
         )
 
     def _record_epoch(self, losses, sizes):
-        if not np.isfinite(losses).all():
-            raise ValueError(
-                f"Training diverged in epoch {len(self.history)}: a loss is no longer "
-                "finite. Scale X, to the range [0, 1] if you can, or lower "
-                "learning_rate."
-            )
+        self._refuse_divergence(np.isfinite(losses).all())
         means = np.average(losses, axis=0, weights=sizes).tolist()
         for name, mean in zip(self.objective.loss_names, means, strict=True):
             self.history.record(name, mean)
         self._record_loss("train_loss", means[0])
 
+    def _refuse_divergence(self, is_finite):
+        if not is_finite:
+            raise ValueError(
+                f"Training diverged in epoch {len(self.history)}: a loss is no longer "
+                "finite. Scale X, to the range [0, 1] if you can, or lower "
+                "learning_rate."
+            )
+
     def _record_loss(self, name, loss):
         """Record a loss under the names that skorch's own callbacks look for."""
-        earlier = [record[name] for record in self.history[:-1] if name in record]
+        # The last record that was the best holds the least loss so far. Looking for it
+        # from the end keeps thousands of calls of `partial_fit` from adding up.
+        is_best = f"{name}_best"
+        earlier = islice(reversed(self.history_), 1, None)
+        least = next((r[name] for r in earlier if r.get(is_best)), np.inf)
         self.history.record(name, loss)
-        self.history.record(f"{name}_best", loss < min(earlier, default=np.inf))
+        self.history.record(is_best, loss < least)
 
     @torch.inference_mode()
     def validation_error(self, batches):

@@ -475,6 +475,15 @@ def test_divergence_is_an_error(X):
     assert not hasattr(model, "net_")
 
 
+def test_divergence_that_only_the_held_out_rows_show_is_an_error(X):
+    """The encoder's adversarial update ends a step: no loss in training tells of it."""
+    settings = {**SMALL, "max_epochs": 1, "batch_size": 300, "early_stopping": True}
+    model = DAAETransformer(**settings, adversarial_weight=1e36)
+    with pytest.raises(ValueError, match=r"diverged in epoch 1.*learning_rate"):
+        model.fit(X)
+    assert not hasattr(model, "net_")
+
+
 # --- pickles ------------------------------------------------------------------------
 
 

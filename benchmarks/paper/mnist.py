@@ -18,7 +18,7 @@ from pathlib import Path
 import joblib
 from sklearn.svm import SVC
 
-from benchmarks._records import data_home, environment, load_mnist, write_json
+from benchmarks._records import environment, load_mnist, write_json
 from sklearn_daae import DAAETransformer, iDAAETransformer
 
 MODELS = {
@@ -74,9 +74,8 @@ def main():
         help="folder for the state of unfinished runs",
     )
     arguments = parser.parse_args()
-    data_home()
-    arguments.checkpoints.mkdir(parents=True, exist_ok=True)
     splits = load_mnist()
+    arguments.checkpoints.mkdir(parents=True, exist_ok=True)
 
     records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in arguments.models:
