@@ -1,6 +1,16 @@
 """Denoising adversarial autoencoders as scikit-learn estimators."""
 
-from ._adversarial import DAAETransformer, iDAAETransformer
+from ._adversarial import AAETransformer
+from ._denoising import DAETransformer
+from ._denoising_adversarial import DAAETransformer, iDAAETransformer
+from ._variational import DVAETransformer, VAETransformer
 
-__all__ = ["DAAETransformer", "iDAAETransformer"]
+__all__ = [
+    "AAETransformer",
+    "DAAETransformer",
+    "DAETransformer",
+    "DVAETransformer",
+    "VAETransformer",
+    "iDAAETransformer",
+]
 __version__ = "0.1.0"

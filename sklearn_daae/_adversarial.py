@@ -1,29 +1,26 @@
-"""Denoising adversarial autoencoders: models matched to a prior by an adversary."""
+"""Adversarial autoencoders: what they share, and the plain one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import ClassVar
 
 import torch
 
 from ._base import BaseAutoencoder
-from ._corruption import CORRUPTIONS
 from ._losses import ADVERSARIAL_LOSSES
 from ._objectives import AdversarialObjective
 from ._optimizers import split_optimizer
 from ._parameters import LAYER_SIZES
-from ._priors import PRIORS
-from ._sklearn_compat import Interval, StrOptions
+from ._priors import Prior
+from ._sklearn_compat import HasMethods, Interval, StrOptions
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class _AdversarialAutoencoder(BaseAutoencoder):
+class AdversarialAutoencoder(BaseAutoencoder):
     """What the models with a discriminator share."""
 
-    sigma: float = 0.5
-    corruption: str = "gaussian"
-    prior: str = "normal"
+    prior: object = "normal"
     adversarial_weight: float = 1.0
     adversarial_loss: str = "non_saturating"
     discriminator_layer_sizes: Sequence[int] = (1000, 1000)
@@ -33,9 +30,7 @@ class _AdversarialAutoencoder(BaseAutoencoder):
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseAutoencoder._parameter_constraints,
-        "sigma": [Interval(Real, 0, None, closed="left")],
-        "corruption": [StrOptions(set(CORRUPTIONS))],
-        "prior": [StrOptions(set(PRIORS))],
+        "prior": [str, tuple, list, callable, HasMethods("rvs")],
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_loss": [StrOptions(set(ADVERSARIAL_LOSSES))],
         "discriminator_layer_sizes": LAYER_SIZES,
@@ -47,22 +42,23 @@ class _AdversarialAutoencoder(BaseAutoencoder):
         ],
     }
 
-    def _objective(self, n_integration_steps=None):
+    # M of Algorithm 2, for those who have it.
+    _n_integration_steps: ClassVar[int | None] = None
+
+    def _check_parameters(self):
+        super()._check_parameters()
+        Prior(self.prior, self.n_components)
+
+    def _objective(self):
         return AdversarialObjective(
-            corruption=CORRUPTIONS[self.corruption],
-            sigma=self.sigma,
-            prior=PRIORS[self.prior],
+            corruption=self._corruption(),
+            prior=Prior(self.prior, self.n_components),
             adversarial_loss=ADVERSARIAL_LOSSES[self.adversarial_loss],
-            n_integration_steps=n_integration_steps,
+            n_integration_steps=self._n_integration_steps,
         )
 
-    def _make_networks(self, generator):
-        networks = super()._make_networks(generator)
-        sizes = (self.n_components, 1)
-        networks["discriminator"] = self._make_network(
-            "discriminator", sizes, generator
-        )
-        return networks
+    def _network_sizes(self):
+        return {**super()._network_sizes(), "discriminator": (self.n_components, 1)}
 
     def _optimizers(self):
         # Each update has its own optimiser and state. With the losses summed into one,
@@ -89,11 +85,6 @@ class _AdversarialAutoencoder(BaseAutoencoder):
             else discriminator,
         }
 
-    def _draw_codes(self, n_samples, generator):
-        """Draw from the prior."""
-        prior = self.net_.objective.prior
-        return prior(n_samples, self._n_features_out, generator)
-
     @property
     def discriminator_(self):
         """The trained discriminator D, before its sigmoid."""
@@ -101,38 +92,39 @@ class _AdversarialAutoencoder(BaseAutoencoder):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class DAAETransformer(_AdversarialAutoencoder):
-    """Denoising adversarial autoencoder (DAAE).
+class AAETransformer(AdversarialAutoencoder):
+    """Adversarial autoencoder (AAE).
 
-    An autoencoder that learns to reconstruct clean samples from corrupted ones, while
-    an adversary matches the codes of the *corrupted* samples, q(z | x_tilde), to a
-    prior. Fast to train: one corruption per sample. To draw from it takes a step or
-    more of a Markov chain, which `sample` does.
+    An autoencoder whose codes, q(z | x), an adversary matches to a prior, which can
+    then be decoded to draw new samples. Nothing is corrupted: what the denoising models
+    add shows in a comparison with it.
 
     Parameters
     ----------
     n_components : int, default=10
         Size of the code z.
 
-    sigma : float, default=0.5
-        Level of the corruption: the standard deviation of the Gaussian noise, in
-        units of X. 0 corrupts nothing.
+    prior : str, (str, dict), distribution or callable, default="normal"
+        The distribution p(z) that codes are matched to: "normal", the standard normal;
+        "uniform", on [-1, 1] in each component; or "ring", ten Gaussians of standard
+        deviation 0.5 whose means are equally spaced on a circle of radius 4, for
+        ``n_components=2``. A pair has other values: ``("uniform", {"low": 0.0, "high":
+        1.0})``, ``("ring", {"n_modes": 8, "radius": 2.0, "scale": 0.1})``.
 
-    corruption : {"gaussian"}, default="gaussian"
-        The corruption process: additive Gaussian noise, fresh at every use and not
-        clipped.
-
-    prior : {"normal"}, default="normal"
-        The distribution p(z) that codes are matched to: the standard normal.
+        Or anything with ``rvs(size=..., random_state=...)``, such as a frozen
+        distribution of `scipy.stats`; of one dimension, it is that of each component.
+        Or a `scipy.stats.gaussian_kde`. Or a callable, ``prior(n_samples, n_components,
+        generator)``, with a `torch.Generator`, which returns a tensor or an array of
+        shape (n_samples, n_components).
 
     adversarial_weight : float, default=1.0
-        Size of the encoder's adversarial update relative to its reconstruction
-        update. It multiplies that update's learning rate; a factor on the loss would
-        be undone by Adam's normalisation.
+        Size of the encoder's adversarial update relative to its reconstruction update.
+        It multiplies that update's learning rate; a factor on the loss would be undone
+        by Adam's normalisation.
 
     adversarial_loss : {"non_saturating", "minimax"}, default="non_saturating"
-        The encoder's adversarial loss: -log D(z_fake), or log(1 - D(z_fake)) as line
-        18 of Algorithm 1 prints it.
+        The encoder's adversarial loss: -log D(z_fake), or log(1 - D(z_fake)) as line 18
+        of Algorithm 1 prints it.
 
     reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
         Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where
@@ -148,13 +140,29 @@ class DAAETransformer(_AdversarialAutoencoder):
     discriminator_layer_sizes : array-like of int, default=(1000, 1000)
         Sizes of the discriminator's hidden layers, input side first.
 
+    network : {"mlp", "conv"} or (str, dict), default="mlp"
+        Multilayer perceptrons of the sizes above, or the paper's convolutional network
+        for images, which needs `image_shape` and no layer sizes: four convolutions of
+        stride 2, with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter
+        of these, for a CPU. A discriminator is a multilayer perceptron either way.
+
+    image_shape : (int, int, int), default=None
+        Channels, height and width of the image that each row of X is, flattened. The
+        network "conv" takes any height and width from 16 up.
+
     encoder, decoder, discriminator : callable, default=None
         Makes your own `torch.nn.Module` instead, from the sizes of its input and
-        output: ``encoder(n_features, n_components)``,
-        ``decoder(n_components, n_features)`` and ``discriminator(n_components)``. The
-        decoder of the loss "bce" and the discriminator, of one output, give logits.
+        output: ``encoder(n_features, n_components)``, ``decoder(n_components,
+        n_features)`` and ``discriminator(n_components)``. The decoder of the loss "bce"
+        and the discriminator, of one output, give logits.
 
-    optimizer : {"adam", "rmsprop"} or tuple of (str, dict), default="adam"
+    input_range : (float, float), default=None
+        The least and the greatest value that X may have, such as ``(0, 255)``. X is
+        mapped to [0, 1] as it is read, batch by batch, so that images stay uint8 in
+        memory or in a memory-mapped file; and all that is in the space of X is mapped
+        back.
+
+    optimizer : {"adam", "rmsprop"} or (str, dict), default="adam"
         Optimiser of the encoder and the decoder, with its options in the second form:
         ``("adam", {"betas": (0.5, 0.999)})``.
 
@@ -164,7 +172,7 @@ class DAAETransformer(_AdversarialAutoencoder):
     learning_rate_decay : float, default=1.0
         Multiplies all learning rates after every epoch.
 
-    discriminator_optimizer : str or tuple, default=None
+    discriminator_optimizer : str or (str, dict), default=None
         Optimiser of the discriminator. None is the same as `optimizer`.
 
     discriminator_learning_rate : float, default=None
@@ -187,7 +195,8 @@ class DAAETransformer(_AdversarialAutoencoder):
         Epochs without improvement by at least `tol` after which to stop early.
 
     tol : float, default=1e-4
-        The least improvement that counts.
+        The least improvement that counts, in units of X (of its [0, 1] where
+        `input_range` is given), squared.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the present state instead of starting over.
@@ -198,21 +207,21 @@ class DAAETransformer(_AdversarialAutoencoder):
         and "valid_loss" the validation error that `early_stopping` watches.
 
     device : str or torch.device, default="auto"
-        Where to compute. "auto" is a CUDA device where there is one, else MPS, else
-        the CPU.
+        Where to compute. "auto" is a CUDA device where there is one, else MPS, else the
+        CPU.
 
     precision : {"float32", "bfloat16"}, default="float32"
-        "bfloat16" trains in mixed precision. Codes and reconstructions are computed
-        in float32 either way.
+        "bfloat16" trains in mixed precision. Codes and reconstructions are computed in
+        float32 either way.
 
     verbose : int, default=0
         Whether `fit` shows a progress bar over epochs, with the losses.
 
     random_state : int, RandomState instance or None, default=None
-        Seeds weights, shuffling, corruption and prior. Pass an int for the same
-        weights, bit for bit, at every fit on the same machine with the same number of
-        threads. Global generators are neither read nor changed (while it trains,
-        modules of your own draw from torch's, which are then put back).
+        Seeds weights, shuffling and all draws. Pass an int for the same weights, bit
+        for bit, at every fit on the same machine with the same number of threads.
+        Global generators are neither read nor changed (modules, corruptions and priors
+        of your own may draw from torch's, which are then put back).
 
     Attributes
     ----------
@@ -246,244 +255,41 @@ class DAAETransformer(_AdversarialAutoencoder):
 
     See Also
     --------
-    iDAAETransformer : Matches the codes of the clean samples, integrated over the
-        corruption. Its prior can be decoded directly.
+    DAAETransformer : Reconstructs from corrupted samples, and matches their codes.
+    iDAAETransformer : Reconstructs from corrupted samples, and matches codes that are
+        integrated over the corruption.
+    VAETransformer : Matches codes to the standard normal by a closed form, without an
+        adversary.
 
     Notes
     -----
-    Training is Algorithm 1 of the paper with ``z_fake = E(x_tilde)`` in line 11: for
-    each mini-batch an update of encoder and decoder on the reconstruction loss, one of
-    the discriminator, and one of the encoder on the adversarial loss, each with its own
-    optimiser state.
-
-    A fitted estimator pickles with its weights and the state of its optimisers, and
-    without the training data; ``model.net_.trim_for_prediction()`` drops the
-    optimisers for good, for a pickle of about a quarter. A pickle made on a GPU loads
-    on a machine that has none.
-
-    PyTorch computes with all cores it may use. Where several models are fitted at
-    once, as in ``GridSearchCV(n_jobs=2)``, joblib divides the cores among them.
+    Training is Algorithm 1 of the paper without its corruption: for each mini-batch an
+    update of encoder and decoder on the reconstruction loss, one of the discriminator,
+    and one of the encoder on the adversarial loss, each with its own optimiser state.
+    It is `DAAETransformer(sigma=0)`, bit for bit.
 
     References
     ----------
+    A. Makhzani, J. Shlens, N. Jaitly, I. Goodfellow and B. Frey, "Adversarial
+    Autoencoders", arXiv:1511.05644, 2015.
+
     A. Creswell and A. A. Bharath, "Denoising Adversarial Autoencoders", IEEE
     Transactions on Neural Networks and Learning Systems 30(4), 2019.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from sklearn_daae import DAAETransformer
+    >>> from sklearn_daae import AAETransformer
     >>> X = load_digits().data / 16
-    >>> model = DAAETransformer(
-    ...     4, sigma=0.25, encoder_layer_sizes=(64,), decoder_layer_sizes=(64,),
-    ...     discriminator_layer_sizes=(64,), learning_rate=2e-3, max_epochs=5,
-    ...     random_state=0,
+    >>> model = AAETransformer(
+    ...     4, encoder_layer_sizes=(64,), decoder_layer_sizes=(64,),
+    ...     discriminator_layer_sizes=(64,), learning_rate=2e-3,
+    ...     max_epochs=5, random_state=0,
     ... ).fit(X)
     >>> model.transform(X).shape
     (1797, 4)
     >>> model.sample(3, random_state=0).shape
     (3, 64)
     """
-
-    _n_steps: ClassVar[int] = 1
-
-
-@dataclass(eq=False, repr=False, kw_only=True)
-class iDAAETransformer(_AdversarialAutoencoder):
-    """Integrating denoising adversarial autoencoder (iDAAE).
-
-    An autoencoder that learns to reconstruct clean samples from corrupted ones, while
-    an adversary matches the codes of the clean samples, integrated over the corruption,
-    to a prior: the mean of M draws of q(z | x_tilde). Training costs M corruptions and
-    encodings per sample; new samples are decoded straight from the prior.
-
-    Parameters
-    ----------
-    n_components : int, default=10
-        Size of the code z.
-
-    sigma : float, default=0.5
-        Level of the corruption: the standard deviation of the Gaussian noise, in
-        units of X. 0 corrupts nothing.
-
-    M : int, default=5
-        Monte Carlo integration steps: corruptions of each sample whose codes are
-        averaged (Algorithm 2). ``M=1`` is a DAAE in distribution.
-
-    corruption : {"gaussian"}, default="gaussian"
-        The corruption process: additive Gaussian noise, fresh at every use and not
-        clipped.
-
-    prior : {"normal"}, default="normal"
-        The distribution p(z) that codes are matched to: the standard normal.
-
-    adversarial_weight : float, default=1.0
-        Size of the encoder's adversarial update relative to its reconstruction
-        update. It multiplies that update's learning rate; a factor on the loss would
-        be undone by Adam's normalisation.
-
-    adversarial_loss : {"non_saturating", "minimax"}, default="non_saturating"
-        The encoder's adversarial loss: -log D(z_fake), or log(1 - D(z_fake)) as line
-        18 of Algorithm 1 prints it.
-
-    reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
-        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where
-        all of X lies in [0, 1], else "mse"; name one where parts of the data that are
-        fitted apart, as in cross-validation, may differ in that.
-
-    encoder_layer_sizes : array-like of int, default=(1000, 1000)
-        Sizes of the encoder's hidden layers, input side first.
-
-    decoder_layer_sizes : array-like of int, default=(1000, 1000)
-        Sizes of the decoder's hidden layers, input side first.
-
-    discriminator_layer_sizes : array-like of int, default=(1000, 1000)
-        Sizes of the discriminator's hidden layers, input side first.
-
-    encoder, decoder, discriminator : callable, default=None
-        Makes your own `torch.nn.Module` instead, from the sizes of its input and
-        output: ``encoder(n_features, n_components)``,
-        ``decoder(n_components, n_features)`` and ``discriminator(n_components)``. The
-        decoder of the loss "bce" and the discriminator, of one output, give logits.
-
-    optimizer : {"adam", "rmsprop"} or tuple of (str, dict), default="adam"
-        Optimiser of the encoder and the decoder, with its options in the second form:
-        ``("adam", {"betas": (0.5, 0.999)})``.
-
-    learning_rate : float, default=2e-4
-        Learning rate of the encoder and the decoder.
-
-    learning_rate_decay : float, default=1.0
-        Multiplies all learning rates after every epoch.
-
-    discriminator_optimizer : str or tuple, default=None
-        Optimiser of the discriminator. None is the same as `optimizer`.
-
-    discriminator_learning_rate : float, default=None
-        Learning rate of the discriminator. None is the same as `learning_rate`.
-
-    batch_size : int, default=64
-        Samples in a mini-batch.
-
-    max_epochs : int, default=100
-        Passes over the data that `fit` makes.
-
-    early_stopping : bool, default=False
-        Whether to hold out a part of the data, stop when its squared reconstruction
-        error no longer improves, and return to the best weights seen. In `fit` only.
-
-    validation_fraction : float, default=0.1
-        The part that `early_stopping` holds out.
-
-    n_iter_no_change : int, default=10
-        Epochs without improvement by at least `tol` after which to stop early.
-
-    tol : float, default=1e-4
-        The least improvement that counts.
-
-    warm_start : bool, default=False
-        Whether `fit` goes on from the present state instead of starting over.
-
-    callbacks : list, default=None
-        skorch callbacks. Hooks on epochs cost nothing; hooks on batches or gradients
-        make every batch wait for the device. "train_loss" is the reconstruction loss,
-        and "valid_loss" the validation error that `early_stopping` watches.
-
-    device : str or torch.device, default="auto"
-        Where to compute. "auto" is a CUDA device where there is one, else MPS, else
-        the CPU.
-
-    precision : {"float32", "bfloat16"}, default="float32"
-        "bfloat16" trains in mixed precision. Codes and reconstructions are computed
-        in float32 either way.
-
-    verbose : int, default=0
-        Whether `fit` shows a progress bar over epochs, with the losses.
-
-    random_state : int, RandomState instance or None, default=None
-        Seeds weights, shuffling, corruption and prior. Pass an int for the same
-        weights, bit for bit, at every fit on the same machine with the same number of
-        threads. Global generators are neither read nor changed (while it trains,
-        modules of your own draw from torch's, which are then put back).
-
-    Attributes
-    ----------
-    encoder_, decoder_, discriminator_ : torch.nn.Module
-        The trained networks. Decoder and discriminator give logits where their output
-        is a probability.
-
-    net_ : skorch.NeuralNet
-        The net that trained them.
-
-    loss_curve_ : list of float
-        The mean reconstruction loss of each epoch.
-
-    history_ : list of dict
-        The mean of every loss, one record an epoch.
-
-    n_epochs_ : int
-        Epochs trained so far.
-
-    reconstruction_loss_ : str
-        The loss that was used, "bce" or "mse".
-
-    device_ : torch.device
-        Where the networks are.
-
-    n_features_in_ : int
-        Number of features seen during `fit`.
-
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, where X had them.
-
-    See Also
-    --------
-    DAAETransformer : Matches the codes of the corrupted samples, faster to train.
-
-    Notes
-    -----
-    Training is Algorithms 1 and 2 of the paper: for each mini-batch an update of
-    encoder and decoder on the reconstruction loss, one of the discriminator, and one of
-    the encoder on the adversarial loss, each with its own optimiser state. The
-    reconstruction uses one corruption, z_fake another M, encoded in one pass.
-
-    A fitted estimator pickles with its weights and the state of its optimisers, and
-    without the training data; ``model.net_.trim_for_prediction()`` drops the
-    optimisers for good, for a pickle of about a quarter. A pickle made on a GPU loads
-    on a machine that has none.
-
-    PyTorch computes with all cores it may use. Where several models are fitted at
-    once, as in ``GridSearchCV(n_jobs=2)``, joblib divides the cores among them.
-
-    References
-    ----------
-    A. Creswell and A. A. Bharath, "Denoising Adversarial Autoencoders", IEEE
-    Transactions on Neural Networks and Learning Systems 30(4), 2019.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from sklearn_daae import iDAAETransformer
-    >>> X = load_digits().data / 16
-    >>> model = iDAAETransformer(
-    ...     4, sigma=0.25, M=5, encoder_layer_sizes=(64,), decoder_layer_sizes=(64,),
-    ...     discriminator_layer_sizes=(64,), learning_rate=2e-3, max_epochs=5,
-    ...     random_state=0,
-    ... ).fit(X)
-    >>> model.transform(X).shape
-    (1797, 4)
-    >>> model.sample(3, random_state=0).shape
-    (3, 64)
-    """
-
-    M: int = 5
-
-    _parameter_constraints: ClassVar[dict] = {
-        **_AdversarialAutoencoder._parameter_constraints,
-        "M": [Interval(Integral, 1, None, closed="left")],
-    }
 
     _n_steps: ClassVar[int] = 0
-
-    def _objective(self):
-        return super()._objective(n_integration_steps=self.M)

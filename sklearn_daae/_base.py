@@ -1,5 +1,6 @@
 """What every estimator does once it is trained."""
 
+from contextlib import contextmanager, nullcontext
 from numbers import Integral
 from typing import ClassVar
 
@@ -10,10 +11,14 @@ from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from ._batches import read_rows
+from ._batches import Rows
 from ._device import release_memory
 from ._markov_chain import markov_chain
-from ._random import private_generator, torch_generator
+from ._random import (
+    borrowed_global_generator,
+    private_generator,
+    torch_generator,
+)
 from ._training import TrainableAutoencoder
 
 # Values that one inference batch may hold: 8 MiB of float32. Larger ones outgrow the
@@ -51,7 +56,10 @@ class BaseAutoencoder(
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        return self._map(self.encoder_, X, self._n_features_out)
+        module = self.net_.module_
+        return self._map(
+            lambda x: module.encode(module.scale(x)), X, self._n_features_out
+        )
 
     def inverse_transform(self, Z):
         """Decode Z.
@@ -74,7 +82,10 @@ class BaseAutoencoder(
                 f"with n_components={self._n_features_out}. Give codes as transform "
                 "returns them."
             )
-        return self._map(self.net_.module_.decode, Z, self.n_features_in_)
+        module = self.net_.module_
+        return self._map(
+            lambda z: module.unscale(module.decode(z)), Z, self.n_features_in_
+        )
 
     def corrupt(self, X, random_state=None):
         """Draw from the corruption process.
@@ -94,8 +105,13 @@ class BaseAutoencoder(
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        generator, objective = self._generator(random_state), self.net_.objective
-        return self._map(lambda x: objective.corrupt(x, generator), X, X.shape[1])
+        module, corruption = self.net_.module_, self.net_.objective.corruption
+        with self._generator(random_state) as generator:
+            return self._map(
+                lambda x: module.unscale(corruption(module.scale(x), generator)),
+                X,
+                X.shape[1],
+            )
 
     def reconstruct(self, X, *, corrupt=False, random_state=None):
         """Encode and decode X.
@@ -118,13 +134,16 @@ class BaseAutoencoder(
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        reconstruct = self.net_.module_
+        module, corruption = self.net_.module_, self.net_.objective.corruption
         if not corrupt:
-            return self._map(reconstruct, X, X.shape[1])
-        generator, objective = self._generator(random_state), self.net_.objective
-        return self._map(
-            lambda x: reconstruct(objective.corrupt(x, generator)), X, X.shape[1]
-        )
+            return self._map(module, X, X.shape[1])
+
+        def denoise(x):
+            x_tilde = corruption(module.scale(x), generator)
+            return module.unscale(module.decode(module.encode(x_tilde)))
+
+        with self._generator(random_state) as generator:
+            return self._map(denoise, X, X.shape[1])
 
     def sample(
         self, n_samples=1, random_state=None, *, n_steps=None, return_chain=False
@@ -162,23 +181,24 @@ class BaseAutoencoder(
             n_steps = self._n_steps
         check_scalar(n_steps, "n_steps", Integral, min_val=0)
 
-        generator, objective = self._generator(random_state), self.net_.objective
+        module, objective = self.net_.module_, self.net_.objective
         chain = np.empty(
             (n_steps + 1 if return_chain else 1, n_samples, self.n_features_in_),
             dtype=np.float32,
         )
-        with torch.inference_mode():
+        with torch.inference_mode(), self._generator(random_state) as generator:
             for rows in _slices(n_samples, self.n_features_in_):
                 states = markov_chain(
                     self._draw_codes(rows.stop - rows.start, generator),
                     n_steps,
-                    encode=self.encoder_,
-                    corrupt=lambda x: objective.corrupt(x, generator),
-                    decode=self.net_.module_.decode,
+                    encode=lambda x: objective.draw_code(x, module, generator),
+                    corrupt=lambda x: objective.corruption(x, generator),
+                    decode=module.decode,
                 )
                 for t, x in enumerate(states):
                     if return_chain or t == n_steps:
-                        chain[t if return_chain else 0, rows] = x.cpu().numpy()
+                        x = module.unscale(x).cpu().numpy()
+                        chain[t if return_chain else 0, rows] = x
         release_memory(self.device_)
         return chain if return_chain else chain[0]
 
@@ -193,7 +213,8 @@ class BaseAutoencoder(
         Returns
         -------
         score : ndarray of shape (n_samples,), float32
-            Minus the mean over features of (R(E(x)) - x) squared. Higher is better.
+            Minus the mean over features of (R(E(x)) - x) squared, in units of X.
+            Higher is better.
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
@@ -223,19 +244,30 @@ class BaseAutoencoder(
     @torch.inference_mode()
     def _map(self, function, X, n_columns):
         """Apply a function on tensors to all rows of X, in large batches."""
+        source = Rows(X, self.device_)
         out = np.empty((len(X), n_columns), dtype=np.float32)
         for rows in _slices(len(X), self.n_features_in_):
-            out[rows] = function(read_rows(X, rows, self.device_)).cpu().numpy()
+            out[rows] = function(source[rows]).cpu().numpy()
         release_memory(self.device_)
         return out
 
+    def _draw_codes(self, n_samples, generator):
+        """Draw the codes that sampling starts from: of the prior."""
+        return self.net_.objective.prior(n_samples, generator)
+
+    @contextmanager
     def _generator(self, random_state):
         """Return a generator on the device of the fitted networks."""
-        return torch_generator(private_generator(random_state), self.device_)
+        random = private_generator(random_state)
+        generator = torch_generator(random, self.device_)
+        own = self.net_.objective.draws_globally
+        borrowed = borrowed_global_generator(random, self.device_)
+        with borrowed if own else nullcontext():
+            yield generator
 
     @property
     def encoder_(self):
-        """The trained encoder E."""
+        """The trained encoder E. Variational ones give mean and log-variance."""
         return self.net_.module_.encoder
 
     @property

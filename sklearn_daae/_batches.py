@@ -1,53 +1,122 @@
-"""The training data as shuffled mini-batches on the device."""
+"""The data as float32 tensors on the device: rows of X, and mini-batches of them."""
+
+import mmap
 
 import numpy as np
 import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-
-def read_rows(X, rows, device):
-    """Return ``X[rows]`` as a float32 tensor on `device`.
-
-    `rows` is a slice or an array of indices. Only these rows are copied and converted,
-    never X as a whole; and they are always copied, so that a network that works in
-    place cannot write into X.
-    """
-    return torch.from_numpy(np.array(X[rows])).to(device, torch.float32)
+# How much of a memory-mapped file may count as this process's memory. To read one row,
+# the system maps the 64 KiB around it.
+_MAPPED_BYTES = 2**28
+_MAPPED_BYTES_OF_A_ROW = 2**16
 
 
-def resident(X, device):
-    """Return X as one tensor on the device where that serves, else X itself.
+class Rows:
+    """The rows of X as tensors: ``Rows(X, device)[rows]``, of a slice or indices.
 
-    On a CPU, X stays where it is: an array in memory or a memory-mapped file. It also
-    stays where it would take more than half of a GPU's free memory; batches are then
-    sent one by one. A tensor keeps X's own dtype, but for float64, and is filled block
-    by block, without a second copy on the host.
-    """
-    if device.type == "cpu":
-        return X
-    dtype = torch.from_numpy(np.array(X[:0])).dtype
-    if dtype == torch.float64:
-        dtype = torch.float32
-    n_bytes = X.size * dtype.itemsize
-    if device.type == "cuda" and n_bytes > torch.cuda.mem_get_info(device)[0] / 2:
-        return X
-    tensor = torch.empty(X.shape, dtype=dtype, device=device)
-    step = max(1, 2**26 // X[0].nbytes)
-    for start in range(0, len(X), step):
-        block = torch.from_numpy(np.array(X[start : start + step]))
-        tensor[start : start + step] = block.to(dtype)
-    return tensor
-
-
-class Batches:
-    """Some rows of X, in mini-batches.
+    Only the rows asked for are copied and converted, never X as a whole; and they are
+    always copied, so that a network that works in place cannot write into X.
 
     Parameters
     ----------
     X : ndarray or tensor of shape (n_samples, n_features)
-        As `resident` gives it. From a tensor, batches are index selections on its
-        device.
+        An array in memory or of a memory-mapped file; or a tensor on the device, of
+        which rows are asked for by indices.
+
+    device : torch.device
+        Where the tensors are wanted.
+    """
+
+    def __init__(self, X, device):
+        self.X = X
+        self.device = device
+        self._file = _mapped_file(X)
+        self._n_mapped = 0
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, rows):
+        if isinstance(self.X, torch.Tensor):
+            if isinstance(rows, np.ndarray):
+                rows = torch.from_numpy(rows).to(self.device)
+            return self.X[rows].float()
+        values = np.array(self.X[rows])
+        scattered = 0 if isinstance(rows, slice) else len(values)
+        self._release(values.nbytes + scattered * _MAPPED_BYTES_OF_A_ROW)
+        return torch.from_numpy(values).to(self.device, torch.float32)
+
+    def blocks(self, n_bytes=2**26):
+        """Yield slices of consecutive rows, of about so many bytes of X."""
+        step = max(1, n_bytes // self.X[0].nbytes)
+        for start in range(0, len(self), step):
+            yield slice(start, min(start + step, len(self)))
+
+    def bounds(self):
+        """Return the least and the greatest value of X, as it is."""
+        lows, highs = [], []
+        for block in self.blocks():
+            values = self.X[block]
+            lows.append(values.min())
+            highs.append(values.max())
+            self._release(values.nbytes)
+        return float(min(lows)), float(max(highs))
+
+    def to_device(self):
+        """Return the same rows, of X as one tensor on the device where that serves.
+
+        On a CPU, X stays where it is. It also stays where it would take more than half
+        of a GPU's free memory; batches are then sent one by one. The tensor keeps X's
+        own dtype, but for float64, and is filled block by block, without a second copy
+        on the host.
+        """
+        if self.device.type == "cpu":
+            return self
+        dtype = torch.from_numpy(np.array(self.X[:0])).dtype
+        if dtype == torch.float64:
+            dtype = torch.float32
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+            if self.X.size * dtype.itemsize > free / 2:
+                return self
+        tensor = torch.empty(self.X.shape, dtype=dtype, device=self.device)
+        for block in self.blocks():
+            values = np.array(self.X[block])
+            tensor[block] = torch.from_numpy(values).to(dtype)
+            self._release(values.nbytes)
+        return Rows(tensor, self.device)
+
+    def _release(self, n_bytes):
+        """Give a mapped file's pages back, after having read so many bytes of it.
+
+        They stay in the system's cache, and no longer count as this process's memory.
+        """
+        self._n_mapped += n_bytes
+        if self._file is not None and self._n_mapped > _MAPPED_BYTES:
+            self._file.madvise(mmap.MADV_DONTNEED)
+            self._n_mapped = 0
+
+
+def _mapped_file(X):
+    """Return the memory-mapped file that X is a view of, if its pages may go."""
+    mode = None
+    while isinstance(X, np.ndarray):
+        mode = getattr(X, "mode", mode)
+        X = X.base
+    # Pages of a copy-on-write map hold what was written to them, and nothing else does.
+    is_shared = isinstance(X, mmap.mmap) and mode in ("r", "r+", "w+")
+    return X if is_shared and hasattr(mmap, "MADV_DONTNEED") else None
+
+
+class Batches:
+    """Some rows, in mini-batches.
+
+    Parameters
+    ----------
+    source : Rows
+        What to take them from.
 
     rows : ndarray of int
         The rows to use.
@@ -55,14 +124,11 @@ class Batches:
     batch_size : int
         Rows in a batch. A last batch of a single row joins the one before it: batch
         normalisation, say, cannot train on one row.
-
-    device : torch.device
     """
 
-    def __init__(self, X, *, rows, batch_size, device):
-        self._source = X
+    def __init__(self, source, *, rows, batch_size):
+        self.source = source
         self.rows = rows
-        self.device = device
         starts = list(range(0, len(rows), batch_size))
         if batch_size > 1 and len(starts) > 1 and len(rows) - starts[-1] == 1:
             starts.pop()
@@ -71,7 +137,7 @@ class Batches:
     @property
     def dataset(self):
         """The rows as a data set, for those of skorch's callbacks that score them."""
-        return Subset(Dataset(self._source), self.rows)
+        return Subset(Dataset(self.source.X), self.rows)
 
     def __len__(self):
         return len(self._bounds)
@@ -85,14 +151,10 @@ class Batches:
         yield from self._in_order(random.permutation(self.rows))
 
     def _in_order(self, rows):
-        on_device = isinstance(self._source, torch.Tensor)
-        if on_device:
-            rows = torch.from_numpy(rows).to(self.device)
+        if isinstance(self.source.X, torch.Tensor):
+            rows = torch.from_numpy(rows).to(self.source.device)
         for start, stop in self._bounds:
-            if on_device:
-                yield self._source[rows[start:stop]].float()
-            else:
-                yield read_rows(self._source, rows[start:stop], self.device)
+            yield self.source[rows[start:stop]]
 
 
 def hold_out(rows, fraction):

@@ -1,19 +1,119 @@
-"""Corruption processes c(x_tilde | x): ``(x, sigma, generator) -> x_tilde``."""
+"""Corruption processes c(x_tilde | x): ``(x, sigma, generator) -> x_tilde``.
+
+x is a tensor of shape (n_samples, n_features) that belongs to the process, which may
+work in place.
+"""
 
 import torch
 
+from ._random import checking_generator
+
 
 def gaussian(x, sigma, generator):
-    """Add Gaussian noise of standard deviation `sigma`, without clipping.
-
-    With ``sigma=0`` nothing is drawn from the generator, so that a model without
-    corruption is the same model bit for bit. It is a copy even then: an encoder that
-    works in place must not change the x that it is to reconstruct.
-    """
-    if sigma == 0:
-        return x.clone()
-    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    """Add Gaussian noise of standard deviation `sigma`, without clipping."""
+    noise = torch.randn(x.shape, generator=generator, device=x.device)
     return noise.mul_(sigma).add_(x)
 
 
-CORRUPTIONS = {"gaussian": gaussian}
+def masking(x, sigma, generator):
+    """Set each feature to 0 with probability `sigma`."""
+    u = torch.rand(x.shape, generator=generator, device=x.device)
+    return x.masked_fill_(u < sigma, 0)
+
+
+def salt_and_pepper(x, sigma, generator):
+    """Set each feature with probability `sigma` to 0 or 1, the one as likely."""
+    u = torch.rand(x.shape, generator=generator, device=x.device)
+    return x.masked_fill_(u < sigma, 1).masked_fill_(u < sigma / 2, 0)
+
+
+CORRUPTIONS = {
+    "gaussian": gaussian,
+    "masking": masking,
+    "salt_and_pepper": salt_and_pepper,
+}
+# Those of which sigma is a probability.
+_PROBABILITIES = ("masking", "salt_and_pepper")
+
+
+class Corruption:
+    """A corruption process at its level.
+
+    Parameters
+    ----------
+    process : str or callable
+        A name of `CORRUPTIONS`, or a process of the user's own.
+
+    sigma : float
+        The level. At 0 those with a name corrupt nothing and draw nothing, so that a
+        model without corruption is the same model bit for bit.
+
+    Raises
+    ------
+    ValueError
+        If the name is not known, or the level is not one of that process.
+    """
+
+    def __init__(self, process, sigma):
+        if not callable(process) and process not in CORRUPTIONS:
+            known = ", ".join(map(repr, CORRUPTIONS))
+            raise ValueError(
+                f"corruption={process!r} is not known. Use one of: {known}, or a "
+                "callable: corruption(x, sigma, generator), which returns x_tilde."
+            )
+        if process in _PROBABILITIES and sigma > 1:
+            raise ValueError(
+                f"sigma={sigma!r} must be at most 1 with corruption={process!r}: it is "
+                "the probability that a feature is corrupted."
+            )
+        self.process = process
+        self.sigma = sigma
+
+    @property
+    def is_own(self):
+        """Whether the process is the user's own."""
+        return callable(self.process)
+
+    def __call__(self, x, generator, n_draws=1):
+        """Return `n_draws` corruptions of every row, (n_draws * n_samples, ...).
+
+        The process gets a copy: neither it nor an encoder that works in place changes
+        the x that is to be reconstructed.
+        """
+        x = x.repeat(n_draws, 1)
+        if self.is_own:
+            return self.process(x, self.sigma, generator)
+        if self.sigma == 0:
+            return x
+        return CORRUPTIONS[self.process](x, self.sigma, generator)
+
+    def check(self, n_features, device):
+        """Refuse a process of the user's own that does not do its part.
+
+        Raises
+        ------
+        ValueError
+            If it fails, or does not return a float32 tensor of the shape of x.
+        """
+        if not self.is_own:
+            return
+        must = (
+            f"corruption={self.process!r} must return a float32 tensor of the shape "
+            "and on the device of x"
+        )
+        with checking_generator(device) as generator:
+            x = torch.full((2, n_features), 0.5, device=device)
+            try:
+                x_tilde = self(x, generator)
+            except Exception as error:
+                raise ValueError(f"{must}, but it failed with: {error!r}") from error
+        kind = type(x_tilde).__name__
+        if isinstance(x_tilde, torch.Tensor):
+            same = (x_tilde.shape, x_tilde.dtype, x_tilde.device)
+            if same == (x.shape, x.dtype, x.device):
+                return
+            kind = f"{x_tilde.dtype}, {tuple(x_tilde.shape)}, {x_tilde.device}"
+        raise ValueError(
+            f"{must}, but for x of {x.dtype}, {tuple(x.shape)}, {x.device} it returned "
+            f"{kind}."
+        )

@@ -7,6 +7,10 @@ from torch.nn.functional import softplus
 # value itself for "mse".
 RECONSTRUCTION_LOSSES = {"bce": torch.nn.BCEWithLogitsLoss, "mse": torch.nn.MSELoss}
 
+# What makes of each, up to a constant, minus the log-likelihood of a feature: of a
+# Bernoulli variable, or of a Gaussian of variance 1, whose exponent is half the square.
+LIKELIHOOD_WEIGHTS = {"bce": 1.0, "mse": 0.5}
+
 
 def discriminator_loss(real_logits, fake_logits):
     """-mean(log D(z_real)) - mean(log(1 - D(z_fake))), Algorithm 1, lines 14 and 15."""
@@ -24,3 +28,12 @@ def minimax(fake_logits):
 
 
 ADVERSARIAL_LOSSES = {"non_saturating": non_saturating, "minimax": minimax}
+
+
+def gaussian_kl_divergence(mean, log_variance):
+    """KL divergence of diagonal Gaussians from the standard normal.
+
+    The sum over components, in nats, and the mean over samples.
+    """
+    divergence = mean.square() + log_variance.exp() - 1 - log_variance
+    return divergence.sum(1).mean() / 2

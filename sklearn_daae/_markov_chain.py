@@ -4,7 +4,7 @@
 def markov_chain(z, n_steps, *, encode, corrupt, decode):
     """Yield x(0), x(1), ..., x(n_steps), starting from the codes z(0).
 
-    Equation 3: x(t) = R(z(t)), x_tilde(t) = C(x(t)), z(t+1) = E(x_tilde(t)).
+    Equation 3: x(t) = R(z(t)), x_tilde(t) = C(x(t)), z(t+1) ~ q(z | x_tilde(t)).
 
     Parameters
     ----------
@@ -15,7 +15,7 @@ def markov_chain(z, n_steps, *, encode, corrupt, decode):
         Number of transitions.
 
     encode, corrupt, decode : callable
-        E, C and R, on tensors.
+        A draw of q(z | x_tilde), C and R, on tensors.
 
     Yields
     ------

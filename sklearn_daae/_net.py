@@ -223,7 +223,7 @@ class AutoencoderNet(NeuralNet):
         """Take the objective's step on one batch; return its losses by name."""
         with mixed_precision(self.precision, self.device):
             losses = self.objective.step(
-                x,
+                self.module_.scale(x),
                 module=self.module_,
                 criterion=self.criterion_,
                 generator=self.generator_,
@@ -287,8 +287,11 @@ class AutoencoderNet(NeuralNet):
 
     @torch.inference_mode()
     def validation_error(self, batches):
-        """Return the mean squared error of R(E(x)), as a float."""
-        errors = [(self.module_(x.clone()) - x).square().mean(1).sum() for x in batches]
+        """Return the mean squared error of R(E(x)), of x as the networks see it."""
+        module, errors = self.module_, []
+        for x in map(module.scale, batches):
+            x_hat = module.decode(module.encode(x.clone()))
+            errors.append((x_hat - x).square().mean(1).sum())
         return torch.stack(errors).cpu().double().sum().item() / len(batches.rows)
 
     @contextmanager

@@ -1,24 +1,110 @@
-"""The networks: encoder E, decoder R and discriminator D."""
+"""The networks: encoder E, decoder R and discriminator D.
+
+A function that makes one takes its number of inputs and outputs, a generator that its
+weights are drawn from, the sizes of its hidden layers, and the shape of an image; what
+it has no use for, it leaves. Its options are keyword-only.
+"""
 
 from itertools import pairwise
+from numbers import Integral
 
 import torch
 from torch import nn
 
 
-def multilayer_perceptron(sizes, generator):
-    """Return fully connected layers of these sizes, with ReLU between them.
-
-    Weights are Glorot uniform and biases zero, drawn from `generator` alone:
-    `skip_init` keeps torch from drawing its own from the global generator first.
-    """
+def multilayer_perceptron(n_inputs, n_outputs, generator, layer_sizes, image_shape):
+    """Return fully connected layers with ReLU between them."""
     layers = []
-    for n_inputs, n_outputs in pairwise(sizes):
-        linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)
-        nn.init.xavier_uniform_(linear.weight, generator=generator)
-        nn.init.zeros_(linear.bias)
-        layers += [linear, nn.ReLU()]
+    for n_in, n_out in pairwise([n_inputs, *layer_sizes, n_outputs]):
+        layers += [_glorot(nn.Linear, n_in, n_out, generator=generator), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def convolutional_encoder(
+    n_inputs, n_outputs, generator, layer_sizes, image_shape, *, n_filters=64
+):
+    """Return the encoder of the paper's CelebA network, of flattened images.
+
+    Four 5x5 convolutions of stride 2, of f, 2f, 4f and 8f filters, with ReLU, and a
+    linear layer.
+    """
+    filters = _filters(n_filters)
+    layers = [nn.Unflatten(1, tuple(image_shape))]
+    for n_in, n_out in pairwise([image_shape[0], *filters]):
+        size = {"kernel_size": 5, "stride": 2, "padding": 2}
+        conv = _glorot(nn.Conv2d, n_in, n_out, generator=generator, **size)
+        layers += [conv, nn.ReLU()]
+    height, width = _halvings(image_shape)[-1]
+    n_flat = filters[-1] * height * width
+    linear = _glorot(nn.Linear, n_flat, n_outputs, generator=generator)
+    return nn.Sequential(*layers, nn.Flatten(), linear)
+
+
+def convolutional_decoder(
+    n_inputs, n_outputs, generator, layer_sizes, image_shape, *, n_filters=64
+):
+    """Return the decoder of the paper's CelebA network, to flattened images.
+
+    A linear layer, and four transposed 3x3 convolutions of stride 2, of 4f, 2f, f and
+    as many filters as the image has channels, with ReLU between them.
+    """
+    filters = _filters(n_filters)[::-1]
+    smallest, *sizes = _halvings(image_shape)[::-1]
+    n_flat = filters[0] * smallest[0] * smallest[1]
+    layers = [
+        _glorot(nn.Linear, n_inputs, n_flat, generator=generator),
+        nn.Unflatten(1, (filters[0], *smallest)),
+    ]
+    for (n_in, n_out), size in zip(
+        pairwise([*filters, image_shape[0]]), sizes, strict=True
+    ):
+        size = {
+            "kernel_size": 3,
+            "stride": 2,
+            "padding": 1,
+            # A side of n becomes 2n - 1 or, with 1 here, 2n: what it once came from.
+            "output_padding": [1 - side % 2 for side in size],
+        }
+        conv = _glorot(nn.ConvTranspose2d, n_in, n_out, generator=generator, **size)
+        layers += [nn.ReLU(), conv]
+    return nn.Sequential(*layers, nn.Flatten())
+
+
+# What makes the encoder and the decoder of each kind. Discriminators see codes, and are
+# multilayer perceptrons.
+NETWORKS = {
+    "mlp": {"encoder": multilayer_perceptron, "decoder": multilayer_perceptron},
+    "conv": {"encoder": convolutional_encoder, "decoder": convolutional_decoder},
+}
+
+
+def _filters(n_filters):
+    if not isinstance(n_filters, Integral) or n_filters < 1:
+        raise ValueError(
+            f"network=('conv', {{'n_filters': {n_filters!r}}}) must have a positive "
+            "integer there: the number of filters of the first convolution."
+        )
+    return [n_filters, 2 * n_filters, 4 * n_filters, 8 * n_filters]
+
+
+def _halvings(image_shape):
+    """Return height and width of an image, and after each of four strides of 2."""
+    sizes = [tuple(image_shape[1:])]
+    for _ in range(4):
+        sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))
+    return sizes
+
+
+def _glorot(kind, *args, generator, **kwargs):
+    """Return a layer whose weights are Glorot uniform, and its biases zero.
+
+    Drawn from `generator` alone: `skip_init` keeps torch from drawing its own from the
+    global generator first.
+    """
+    layer = nn.utils.skip_init(kind, *args, **kwargs)
+    nn.init.xavier_uniform_(layer.weight, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class Autoencoder(nn.Module):
@@ -27,53 +113,88 @@ class Autoencoder(nn.Module):
     Parameters
     ----------
     encoder, decoder, discriminator : torch.nn.Module
-        Maps of (n, n_features) to (n, n_components), back, and, in models that have
-        one, of (n, n_components) to (n, 1). Decoder and discriminator give logits
-        where their output is a probability.
+        Maps of (n, n_features) to codes, of (n, n_components) to (n, n_features), and,
+        in models that have one, of (n, n_components) to (n, 1). Decoder and
+        discriminator give logits where their output is a probability.
+
+    n_components : int
+        Size of a code. An encoder that gives more, gives the code first: the mean of a
+        Gaussian before its log-variance.
 
     sigmoid_output : bool
         Whether the decoder's output is a logit, whose sigmoid is the reconstruction.
+
+    input_range : (float, float) or None
+        What the networks see as [0, 1].
     """
 
-    def __init__(self, encoder, decoder, discriminator=None, *, sigmoid_output):
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        discriminator=None,
+        *,
+        n_components,
+        sigmoid_output,
+        input_range,
+    ):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.discriminator = discriminator
+        self.n_components = n_components
         self.sigmoid_output = sigmoid_output
+        self.input_range = input_range
+
+    def scale(self, x):
+        """Return rows of X as the networks see them."""
+        if self.input_range is None:
+            return x
+        low, high = self.input_range
+        return (x - low) / (high - low)
+
+    def unscale(self, x):
+        """Return what `scale` was given."""
+        if self.input_range is None:
+            return x
+        low, high = self.input_range
+        return x * (high - low) + low
+
+    def encode(self, x):
+        """Return E(x), or its mean where E gives a distribution."""
+        return self.encoder(x)[:, : self.n_components]
 
     def decode(self, z):
-        """Return R(z), in the range of X."""
+        """Return R(z)."""
         x = self.decoder(z)
         return torch.sigmoid(x) if self.sigmoid_output else x
 
     def forward(self, x):
-        """Return R(E(x)), in the range of X."""
-        return self.decode(self.encoder(x))
+        """Return R(E(x)) of rows of X, in X's own range."""
+        return self.unscale(self.decode(self.encode(self.scale(x))))
 
     @torch.no_grad()
-    def check_shapes(self, n_features, n_components):
+    def check_shapes(self, sizes):
         """Push two rows through each network, and refuse one of the wrong shape.
+
+        Parameters
+        ----------
+        sizes : dict of str to (int, int)
+            How many inputs and outputs each network must have, by name.
 
         Raises
         ------
         ValueError
-            If a network does not take or give what its place in the model asks for.
+            If a network does not take or give that.
         """
         self.eval()
-        sizes = {
-            "encoder": (n_features, n_components),
-            "decoder": (n_components, n_features),
-            "discriminator": (n_components, 1),
-        }
-        for name, network in self.named_children():
-            n_in, n_out = sizes[name]
+        for name, (n_in, n_out) in sizes.items():
             must = (
                 f"The module that the parameter {name!r} makes must map (n_samples, "
                 f"{n_in}) to (n_samples, {n_out})"
             )
             try:
-                out = network(torch.zeros(2, n_in))
+                out = getattr(self, name)(torch.zeros(2, n_in))
             except (RuntimeError, ValueError, IndexError, TypeError) as error:
                 raise ValueError(f"{must}, but it failed with: {error}") from error
             if not isinstance(out, torch.Tensor) or out.shape != (2, n_out):

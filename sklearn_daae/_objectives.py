@@ -1,23 +1,70 @@
-"""What each kind of model minimises: one training step per class."""
+"""What each kind of model minimises: one training step per class.
+
+In each, ``minimise(update, loss)`` moves the weights of one update, and only those,
+down the gradient of the loss, with that update's own optimiser.
+"""
 
 import torch
 
-from ._losses import discriminator_loss
+from ._losses import discriminator_loss, gaussian_kl_divergence
 
 
-class AdversarialObjective:
-    """The step of Algorithm 1, for the DAAE and the iDAAE.
+class DenoisingObjective:
+    """Reconstruct clean samples from corrupted ones: the DAE, and a part of the rest.
 
     Parameters
     ----------
-    corruption : callable
-        The corruption process, ``corruption(x, sigma, generator)``.
+    corruption : Corruption
+        The corruption process C.
+    """
 
-    sigma : float
-        Its level.
+    loss_names: tuple[str, ...] = ("reconstruction_loss",)
 
-    prior : callable
-        ``prior(n_samples, n_components, generator)`` draws from p(z).
+    def __init__(self, *, corruption):
+        self.corruption = corruption
+
+    @property
+    def draws_globally(self):
+        """Whether code of the user's may draw from torch's global generators."""
+        return self.corruption.is_own
+
+    def check(self, n_features, device):
+        """Try what the user has brought, and raise ValueError if it does not work."""
+        self.corruption.check(n_features, device)
+
+    def updates(self, module):
+        """Return the parameters that each update moves, by the update's name."""
+        encoder, decoder = module.encoder.parameters(), module.decoder.parameters()
+        return {"reconstruction": [*encoder, *decoder]}
+
+    def draw_code(self, x_tilde, module, generator):
+        """Return z of q(z | x_tilde)."""
+        return module.encoder(x_tilde)
+
+    def step(self, x, *, module, criterion, generator, minimise):
+        """Update all weights on one batch x, and return the losses of `loss_names`."""
+        _, loss = self._learn_to_reconstruct(x, module, criterion, generator, minimise)
+        return (loss,)
+
+    def _learn_to_reconstruct(self, x, module, criterion, generator, minimise):
+        """Return x_tilde and the loss. The numbers are the lines of Algorithm 1."""
+        x_tilde = self.corruption(x, generator)  # 3
+        x_hat = module.decoder(module.encoder(x_tilde))  # 4, 5
+        loss = criterion(x_hat.float(), x)  # 7
+        minimise("reconstruction", loss)  # 8, 9
+        return x_tilde, loss
+
+
+class AdversarialObjective(DenoisingObjective):
+    """The step of Algorithm 1, for the AAE, the DAAE and the iDAAE.
+
+    Parameters
+    ----------
+    corruption : Corruption
+        The corruption process C.
+
+    prior : Prior
+        The prior p(z).
 
     adversarial_loss : callable
         The encoder's loss on the discriminator's logits for z_fake.
@@ -28,44 +75,35 @@ class AdversarialObjective:
 
     loss_names = ("reconstruction_loss", "discriminator_loss", "adversarial_loss")
 
-    def __init__(
-        self, *, corruption, sigma, prior, adversarial_loss, n_integration_steps
-    ):
-        self.corruption = corruption
-        self.sigma = sigma
+    def __init__(self, *, corruption, prior, adversarial_loss, n_integration_steps):
+        super().__init__(corruption=corruption)
         self.prior = prior
         self.adversarial_loss = adversarial_loss
         self.n_integration_steps = n_integration_steps
 
-    def corrupt(self, x, generator):
-        """Return C(x)."""
-        return self.corruption(x, self.sigma, generator)
+    @property
+    def draws_globally(self):
+        return super().draws_globally or self.prior.is_own
 
-    @staticmethod
-    def updates(module):
-        """Return the parameters that each update moves, by the update's name."""
-        encoder = list(module.encoder.parameters())
+    def check(self, n_features, device):
+        super().check(n_features, device)
+        self.prior.check(device)
+
+    def updates(self, module):
         return {
-            "reconstruction": [*encoder, *module.decoder.parameters()],
+            **super().updates(module),
             "discriminator": list(module.discriminator.parameters()),
-            "adversarial": encoder,
+            "adversarial": list(module.encoder.parameters()),
         }
 
     def step(self, x, *, module, criterion, generator, minimise):
-        """Update all weights on one batch x, and return the losses of `loss_names`.
-
-        ``minimise(update, loss)`` moves the weights of one update, and only those,
-        down the gradient of the loss, with that update's own optimiser. The numbers
-        are the lines of Algorithm 1.
-        """
-        x_tilde = self.corrupt(x, generator)  # 3
-        x_hat = module.decoder(module.encoder(x_tilde))  # 4, 5
-        reconstruction_loss = criterion(x_hat.float(), x)  # 7
-        minimise("reconstruction", reconstruction_loss)  # 8, 9
+        x_tilde, reconstruction_loss = self._learn_to_reconstruct(
+            x, module, criterion, generator, minimise
+        )  # 3 to 9
 
         # One graph of z_fake serves both players: the discriminator sees it detached.
         z_fake = self._draw_z_fake(x, x_tilde, module.encoder, generator)  # 11
-        z_real = self.prior(*z_fake.shape, generator)  # 12
+        z_real = self.prior(len(x), generator)  # 12
         logits = module.discriminator(torch.cat([z_real, z_fake.detach()])).float()
         loss = discriminator_loss(logits[: len(x)], logits[len(x) :])  # 14, 15
         minimise("discriminator", loss)  # 16
@@ -80,5 +118,61 @@ class AdversarialObjective:
         if M is None:
             return encoder(x_tilde)
         # Algorithm 2, its loop over j as one pass of M * n rows.
-        x_tilde = self.corrupt(x.expand(M, *x.shape), generator)
-        return encoder(x_tilde.flatten(0, 1)).unflatten(0, (M, len(x))).mean(0)
+        x_tilde = self.corruption(x, generator, n_draws=M)
+        return encoder(x_tilde).unflatten(0, (M, len(x))).mean(0)
+
+
+class VariationalObjective(DenoisingObjective):
+    """Maximise the variational lower bound, for the VAE and the DVAE.
+
+    The bound of section I-D, E[log p(x, z) - log q(z | x_tilde)], with one draw of
+    x_tilde and one of z for each x: log p(x | z) minus `beta` times the KL divergence
+    of q(z | x_tilde) from the standard normal, which is known in closed form.
+
+    Parameters
+    ----------
+    corruption : Corruption
+        The corruption process C.
+
+    prior : Prior
+        The standard normal.
+
+    beta : float
+        Weight of the divergence.
+
+    likelihood_weight : float
+        What turns the mean of the loss over samples and features into minus the
+        log-likelihood of a feature, up to a constant.
+    """
+
+    loss_names = ("reconstruction_loss", "kl_divergence")
+
+    def __init__(self, *, corruption, prior, beta, likelihood_weight):
+        super().__init__(corruption=corruption)
+        self.prior = prior
+        self.beta = beta
+        self.likelihood_weight = likelihood_weight
+
+    def draw_code(self, x_tilde, module, generator):
+        return self._draw_code(*self._posterior(x_tilde, module), generator)
+
+    def step(self, x, *, module, criterion, generator, minimise):
+        posterior = self._posterior(self.corruption(x, generator), module)
+        x_hat = module.decoder(self._draw_code(*posterior, generator))
+        reconstruction_loss = (
+            self.likelihood_weight * x.shape[1] * criterion(x_hat.float(), x)
+        )
+        kl_divergence = gaussian_kl_divergence(*posterior)
+        minimise("reconstruction", reconstruction_loss + self.beta * kl_divergence)
+        return reconstruction_loss, kl_divergence
+
+    @staticmethod
+    def _posterior(x_tilde, module):
+        """Return mean and log-variance of q(z | x_tilde)."""
+        return module.encoder(x_tilde).float().chunk(2, dim=1)
+
+    @staticmethod
+    def _draw_code(mean, log_variance, generator):
+        """Draw z by the reparametrisation, so that gradients reach its parameters."""
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        return mean + noise * torch.exp(log_variance / 2)

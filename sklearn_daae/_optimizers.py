@@ -2,6 +2,8 @@
 
 import torch
 
+from ._choices import split_choice
+
 # The names of the optimisers, with what makes them fast where torch can do it.
 OPTIMIZERS = {
     "adam": (torch.optim.Adam, {"fused": True}),
@@ -18,15 +20,9 @@ def split_optimizer(parameter, value):
         If it is neither a known name nor a pair of one and options that the optimiser
         takes.
     """
-    pair = (value, {}) if isinstance(value, str) else tuple(value)
-    is_pair = len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], dict)
-    if not is_pair or pair[0] not in OPTIMIZERS:
-        known = ", ".join(map(repr, OPTIMIZERS))
-        raise ValueError(
-            f"{parameter}={value!r} is not known. Use one of: {known}, or a pair of "
-            "one and its options: ('adam', {'betas': (0.5, 0.999)})."
-        )
-    name, options = pair
+    name, options = split_choice(
+        parameter, value, OPTIMIZERS, "('adam', {'betas': (0.5, 0.999)})"
+    )
     optimizer, _ = OPTIMIZERS[name]
     try:
         optimizer([torch.zeros(1)], lr=0.1, **options)
@@ -35,7 +31,7 @@ def split_optimizer(parameter, value):
             f"{parameter}={value!r} has options that torch.optim.{optimizer.__name__} "
             f"refuses: {error}. The learning rate is a parameter of the estimator."
         ) from error
-    return name, dict(options)
+    return name, options
 
 
 def make_optimizer(name, options, parameters, learning_rate):

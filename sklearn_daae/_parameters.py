@@ -11,7 +11,10 @@ import torch
 from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
 
+from ._choices import check_options, split_choice
+from ._corruption import Corruption
 from ._losses import RECONSTRUCTION_LOSSES
+from ._networks import NETWORKS
 from ._optimizers import split_optimizer
 from ._sklearn_compat import Interval, StrOptions
 
@@ -24,9 +27,12 @@ _STRUCTURE = [
     "encoder_layer_sizes",
     "decoder_layer_sizes",
     "discriminator_layer_sizes",
+    "network",
+    "image_shape",
     "encoder",
     "decoder",
     "discriminator",
+    "input_range",
     "optimizer",
     "discriminator_optimizer",
 ]
@@ -43,8 +49,11 @@ class AutoencoderParameters(BaseEstimator):
     reconstruction_loss: str = "auto"
     encoder_layer_sizes: Sequence[int] = (1000, 1000)
     decoder_layer_sizes: Sequence[int] = (1000, 1000)
+    network: str | tuple[str, dict] = "mlp"
+    image_shape: tuple[int, int, int] | None = None
     encoder: Callable[[int, int], torch.nn.Module] | None = None
     decoder: Callable[[int, int], torch.nn.Module] | None = None
+    input_range: tuple[float, float] | None = None
     optimizer: str | tuple[str, dict] = "adam"
     learning_rate: float = 2e-4
     learning_rate_decay: float = 1.0
@@ -66,8 +75,11 @@ class AutoencoderParameters(BaseEstimator):
         "reconstruction_loss": [StrOptions({"auto", *RECONSTRUCTION_LOSSES})],
         "encoder_layer_sizes": LAYER_SIZES,
         "decoder_layer_sizes": LAYER_SIZES,
+        "network": [str, tuple, list],
+        "image_shape": ["array-like", None],
         "encoder": [callable, None],
         "decoder": [callable, None],
+        "input_range": ["array-like", None],
         "optimizer": [str, tuple, list],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
@@ -100,6 +112,35 @@ class AutoencoderParameters(BaseEstimator):
                 )
         for callback in self.callbacks or []:
             _check_callback(callback)
+        if self.image_shape is not None:
+            _check_image_shape(self.image_shape)
+        if self.input_range is not None:
+            _check_input_range(self.input_range)
+        self._check_network()
+        self._corruption()
+
+    def _check_network(self):
+        name, options = self._network()
+        for make in NETWORKS[name].values():
+            check_options("network", self.network, options, make)
+        if name == "conv" and None in (self.encoder, self.decoder):
+            if self.image_shape is None:
+                raise ValueError(
+                    f"network={self.network!r} needs image_shape=(channels, height, "
+                    "width), the shape of the image that each row of X is."
+                )
+            if min(self.image_shape[1:]) < 16:
+                raise ValueError(
+                    f"image_shape={self.image_shape!r} is too small for network="
+                    f"{self.network!r}, which needs images of at least 16 x 16. Use "
+                    "network='mlp'."
+                )
+
+    def _network(self):
+        """Return name and options of the network."""
+        return split_choice(
+            "network", self.network, NETWORKS, "('conv', {'n_filters': 32})"
+        )
 
     def _structure(self):
         """Return the parameters that networks and optimisers are made with."""
@@ -108,9 +149,34 @@ class AutoencoderParameters(BaseEstimator):
             # 100, [100] and (100,) are the same layers; so are a list and a pair.
             if name.endswith("_layer_sizes") and value is not None:
                 return tuple(np.atleast_1d(value).tolist())
+            if isinstance(value, np.ndarray):
+                value = value.tolist()
             return deepcopy(tuple(value)) if isinstance(value, list | tuple) else value
 
         return {name: plain(name, getattr(self, name, None)) for name in _STRUCTURE}
+
+    def _corruption(self):
+        """Return the corruption process: none, but for those who have its parameters.
+
+        None is any process at level 0.
+        """
+        return Corruption("gaussian", 0)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class CorruptionParameters(AutoencoderParameters):
+    """The parameters of the models that corrupt their input."""
+
+    sigma: float = 0.5
+    corruption: str | Callable = "gaussian"
+
+    _parameter_constraints: ClassVar[dict] = {
+        "sigma": [Interval(Real, 0, None, closed="left")],
+        "corruption": [str, callable],
+    }
+
+    def _corruption(self):
+        return Corruption(self.corruption, self.sigma)
 
 
 def _check_layer_sizes(name, value):
@@ -119,6 +185,25 @@ def _check_layer_sizes(name, value):
         raise ValueError(
             f"{name}={value!r} must be the sizes of the hidden layers, integers from 1 "
             "up, for example (1000, 1000)."
+        )
+
+
+def _check_image_shape(value):
+    sides = list(value)
+    if len(sides) != 3 or not all(isinstance(n, Integral) and n >= 1 for n in sides):
+        raise ValueError(
+            f"image_shape={value!r} must be (channels, height, width), integers from 1 "
+            "up, for example (1, 28, 28)."
+        )
+
+
+def _check_input_range(value):
+    bounds = list(value)
+    is_pair = len(bounds) == 2 and all(isinstance(bound, Real) for bound in bounds)
+    if not is_pair or not np.isfinite(bounds).all() or bounds[0] >= bounds[1]:
+        raise ValueError(
+            f"input_range={value!r} must be (low, high), finite numbers with low < "
+            "high, for example (0, 255)."
         )
 
 

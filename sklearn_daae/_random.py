@@ -1,7 +1,7 @@
 """Random numbers that leave every global generator as it was."""
 
 from contextlib import contextmanager
-from threading import Lock
+from threading import RLock
 
 import numpy as np
 import torch
@@ -39,16 +39,18 @@ def torch_generator(random, device):
 
 
 # Held while torch's global generators are ours: two threads that save, seed and restore
-# them at once would take each other's states.
-_borrowing = Lock()
+# them at once would take each other's states. The thread that holds it may take it
+# again: a callback may sample from one model while another trains.
+_borrowing = RLock()
 
 
 @contextmanager
 def borrowed_global_generator(random, device):
     """Seed torch's global generators from `random`, and put them back on leaving.
 
-    For code that can draw from nowhere else: the initialisation and the dropout of
-    modules that users bring. One thread at a time.
+    For code that may draw from nowhere else: the modules that users bring, at their
+    initialisation and in dropout, and users' own corruptions and priors. One thread at
+    a time.
     """
     seed = int(random.integers(2**63))
     devices = [device] if device.type == "cuda" else []
@@ -58,3 +60,11 @@ def borrowed_global_generator(random, device):
             with torch.cuda.device(cuda_device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+@contextmanager
+def checking_generator(device):
+    """Return a generator to try users' own code with, which costs no random number."""
+    random = np.random.default_rng(0)
+    with borrowed_global_generator(random, device):
+        yield torch_generator(random, device)

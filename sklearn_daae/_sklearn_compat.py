@@ -1,6 +1,6 @@
 """Everything of scikit-learn that is private or newer than the oldest one supported."""
 
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -16,4 +16,10 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
-__all__ = ["CallbackSupportMixin", "Interval", "StrOptions", "with_callbacks"]
+__all__ = [
+    "CallbackSupportMixin",
+    "HasMethods",
+    "Interval",
+    "StrOptions",
+    "with_callbacks",
+]

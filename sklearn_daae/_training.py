@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from sklearn.utils.validation import validate_data
 
-from ._batches import Batches, hold_out, resident
+from ._batches import Batches, Rows, hold_out
 from ._callbacks import EpochProgressBar, SklearnTasks, StopsEarly
 from ._device import release_memory, resolve_device
 from ._losses import RECONSTRUCTION_LOSSES
 from ._net import AutoencoderNet
-from ._networks import Autoencoder, multilayer_perceptron
+from ._networks import NETWORKS, Autoencoder, multilayer_perceptron
 from ._optimizers import split_optimizer
 from ._parameters import AutoencoderParameters
 from ._random import borrowed_global_generator, private_generator, torch_generator
@@ -111,7 +111,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                     self._check_structure()
                     net = self.net_.to(device)
                     stack.enter_context(net.unchanged_on_error())
-                    net.resume(**self._net_settings())
+                    net.resume(**self._net_settings(device))
                 else:
                     net = self._new_net(device)
 
@@ -124,12 +124,10 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 if self.verbose and not single_pass:
                     bar = EpochProgressBar(type(self).__name__, n_epochs)
                     observers.append(stack.enter_context(closing(bar)))
-                net.fit_loop(
-                    *self._batches(X, device, early_stopping),
-                    n_epochs,
-                    observers=observers,
-                )
+                training, validation = self._batches(X, device, early_stopping)
+                net.fit_loop(training, validation, n_epochs, observers=observers)
                 self.net_ = net
+                self._after_training(training)
         finally:
             release_memory(device)
         return self
@@ -148,15 +146,17 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _batches(self, X, device, early_stopping):
         """Return what to train on and, with early stopping, what to watch."""
-        source = resident(X, device)
+        source = Rows(X, device).to_device()
         rows, validation = np.arange(len(X)), None
         if early_stopping:
             # From the seed itself: the same rows again when a warm start goes on.
             shuffled = private_generator(self.random_state).permutation(rows)
             rows, held_out = hold_out(shuffled, self.validation_fraction)
-            validation = Batches(source, rows=held_out, batch_size=1024, device=device)
-        training = Batches(source, rows=rows, batch_size=self.batch_size, device=device)
-        return training, validation
+            validation = Batches(source, rows=held_out, batch_size=1024)
+        return Batches(source, rows=rows, batch_size=self.batch_size), validation
+
+    def _after_training(self, batches):
+        """Learn what else a fitted model needs of the rows that it was trained on."""
 
     def _validated(self, X, *, reset, min_samples=1):
         X = validate_data(
@@ -176,10 +176,17 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _resolve_reconstruction_loss(self, X, goes_on):
         """Return the name of the loss, and refuse an X that it is not defined on."""
-        low, high = float(X.min()), float(X.max())
+        bounds = np.array(Rows(X, torch.device("cpu")).bounds())
+        least, most = (0, 1) if self.input_range is None else self.input_range
+        low, high = (bounds - least) / (most - least)
         # MinMaxScaler gives values that rounding has taken a little out of range.
         rounding = 4 * np.finfo(np.float32).eps
         in_unit_interval = low >= -rounding and high <= 1 + rounding
+        if self.input_range is not None and not in_unit_interval:
+            raise ValueError(
+                f"X has values from {bounds[0]:g} to {bounds[1]:g}, outside of "
+                f"input_range={self.input_range!r}. Widen the range, or clip X."
+            )
         loss = self.reconstruction_loss
         if goes_on and loss not in ("auto", self.reconstruction_loss_):
             _refuse_change("reconstruction_loss", self.reconstruction_loss_, loss)
@@ -201,28 +208,38 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _new_net(self, device):
         """Return a net with fresh networks and optimisers."""
+        if self.image_shape is not None:
+            n_values = int(np.prod(self.image_shape))
+            if n_values != self.n_features_in_:
+                raise ValueError(
+                    f"image_shape={self.image_shape!r} has {n_values} values, but X "
+                    f"has {self.n_features_in_} features. Each row of X must be one "
+                    "image, flattened, channels first."
+                )
         random = private_generator(self.random_state)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
-        draws_globally = any(
-            getattr(self, name, None) is not None
-            for name in ("encoder", "decoder", "discriminator")
-        )
         borrowed = borrowed_global_generator(random, cpu)
-        with borrowed if draws_globally else nullcontext():
+        with borrowed if self._has_own_networks() else nullcontext():
+            generator = torch_generator(random, cpu)
+            sizes = self._network_sizes()
             module = Autoencoder(
-                **self._make_networks(torch_generator(random, cpu)),
+                **{
+                    name: self._make_network(name, *sizes[name], generator)
+                    for name in sizes
+                },
+                n_components=self.n_components,
                 sigmoid_output=self.reconstruction_loss_ == "bce",
+                input_range=self.input_range,
             )
-            module.check_shapes(self.n_features_in_, self.n_components)
+            module.check_shapes(sizes)
         net = AutoencoderNet(
             module,
             RECONSTRUCTION_LOSSES[self.reconstruction_loss_],
             optimizers=self._optimizers(),
             random=random,
-            draws_globally=draws_globally,
             structure=self._structure(),
             device=device,
-            **self._net_settings(),
+            **self._net_settings(device),
         )
         return net.initialize()
 
@@ -233,10 +250,13 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             if structure[name] != value:
                 _refuse_change(name, value, structure[name])
 
-    def _net_settings(self):
+    def _net_settings(self, device):
         """Return what may change between two trainings of the same networks."""
+        objective = self._objective()
+        objective.check(self.n_features_in_, device)
         return {
-            "objective": self._objective(),
+            "objective": objective,
+            "draws_globally": objective.draws_globally or self._has_own_networks(),
             "learning_rates": self._learning_rates(),
             "learning_rate_decay": self.learning_rate_decay,
             "precision": self.precision,
@@ -244,21 +264,27 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             "verbose": self.verbose,
         }
 
-    def _make_networks(self, generator):
-        """Return the networks by name."""
+    def _network_sizes(self):
+        """Return the numbers of inputs and outputs of each network, by name."""
         d, k = self.n_features_in_, self.n_components
-        return {
-            "encoder": self._make_network("encoder", (d, k), generator),
-            "decoder": self._make_network("decoder", (k, d), generator),
-        }
+        return {"encoder": (d, k), "decoder": (k, d)}
 
-    def _make_network(self, name, sizes, generator):
-        """Return the user's own network, or a multilayer perceptron."""
+    def _has_own_networks(self):
+        names = ("encoder", "decoder", "discriminator")
+        return any(getattr(self, name, None) is not None for name in names)
+
+    def _make_network(self, name, n_inputs, n_outputs, generator):
+        """Return the user's own network, or one of ours."""
         make = getattr(self, name)
         if make is None:
+            kind, options = self._network()
             layer_sizes = np.atleast_1d(getattr(self, f"{name}_layer_sizes")).tolist()
-            return multilayer_perceptron([sizes[0], *layer_sizes, sizes[1]], generator)
-        network = make(*(sizes[:1] if name == "discriminator" else sizes))
+            arguments = n_inputs, n_outputs, generator, layer_sizes, self.image_shape
+            if name in NETWORKS[kind]:
+                return NETWORKS[kind][name](*arguments, **options)
+            return multilayer_perceptron(*arguments)
+        sizes = (n_inputs,) if name == "discriminator" else (n_inputs, n_outputs)
+        network = make(*sizes)
         if not isinstance(network, torch.nn.Module):
             raise TypeError(
                 f"{name}={make!r} must return a torch.nn.Module, but it returned "

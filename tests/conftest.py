@@ -8,7 +8,14 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from sklearn_daae import DAAETransformer, iDAAETransformer
+from sklearn_daae import (
+    AAETransformer,
+    DAAETransformer,
+    DAETransformer,
+    DVAETransformer,
+    VAETransformer,
+    iDAAETransformer,
+)
 
 # Test processes side by side must not each take all cores.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -25,7 +32,18 @@ SMALL = {
     "device": "cpu",
     "random_state": 0,
 }
-ESTIMATORS = [DAAETransformer, iDAAETransformer]
+ADVERSARIAL = [AAETransformer, DAAETransformer, iDAAETransformer]
+VARIATIONAL = [VAETransformer, DVAETransformer]
+ESTIMATORS = [*ADVERSARIAL, DAETransformer, *VARIATIONAL]
+
+
+def make(Estimator, **params):
+    """Return a small estimator, with those of the parameters that it has."""
+    known = {**SMALL, **params}
+    unknown = set(known) - set().union(*(E().get_params() for E in ESTIMATORS))
+    assert not unknown, unknown
+    has = Estimator().get_params()
+    return Estimator(**{name: value for name, value in known.items() if name in has})
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda c: c.__name__)
@@ -56,7 +74,7 @@ def y(digits):
 @pytest.fixture(scope="module", params=ESTIMATORS, ids=lambda c: c.__name__)
 def fitted(request, X):
     """Return each estimator, fitted. Tests leave it as it is."""
-    return request.param(**SMALL).fit(X)
+    return make(request.param).fit(X)
 
 
 @pytest.fixture(scope="session")

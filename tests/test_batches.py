@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_daae._batches import Batches, hold_out, resident
+from sklearn_daae._batches import Batches, Rows, hold_out
 
 CPU = torch.device("cpu")
 
@@ -15,7 +15,7 @@ def test_every_row_once_in_an_order_from_the_generator(dtype):
     rows = np.arange(2, 20)
     epochs = {}
     for name, source in {"host": X, "device": torch.from_numpy(X)}.items():
-        batches = Batches(source, rows=rows, batch_size=5, device=CPU)
+        batches = Batches(Rows(source, CPU), rows=rows, batch_size=5)
         random = np.random.default_rng(0)
         epochs[name] = [torch.cat(list(batches.shuffled(random))) for _ in range(2)]
         assert [len(x) for x in batches] == [5, 5, 5, 3]
@@ -35,13 +35,13 @@ def test_every_row_once_in_an_order_from_the_generator(dtype):
 )
 def test_batch_sizes(n_rows, batch_size, sizes):
     X = np.zeros((n_rows, 2))
-    batches = Batches(X, rows=np.arange(n_rows), batch_size=batch_size, device=CPU)
+    batches = Batches(Rows(X, CPU), rows=np.arange(n_rows), batch_size=batch_size)
     assert [len(x) for x in batches] == sizes
 
 
 def test_X_stays_where_it_is_on_a_cpu():
-    X = np.zeros((3, 2))
-    assert resident(X, CPU) is X
+    rows = Rows(np.zeros((3, 2)), CPU)
+    assert rows.to_device() is rows
 
 
 def test_hold_out():

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from sklearn_daae import DAAETransformer, iDAAETransformer
 
-from .conftest import SMALL, weights
+from .conftest import ADVERSARIAL, SMALL, VARIATIONAL, make, weights
 
 SCRIPT = """
 import torch
@@ -116,7 +116,7 @@ def test_epoch_callbacks(Estimator, X):
         def on_train_end(self, net, **kwargs):
             calls.append("end")
 
-    model = Estimator(**SMALL, callbacks=[Log()]).fit(X)
+    model = make(Estimator, callbacks=[Log()]).fit(X)
     losses = [round(loss, 6) for loss in model.loss_curve_]
     assert calls == ["begin", *losses, "end"]
 
@@ -207,12 +207,13 @@ def test_gradient_callbacks_change_the_gradient(X):
 
 def test_history_is_plain_floats(fitted):
     assert len(fitted.history_) == len(fitted.loss_curve_) == fitted.n_epochs_ == 2
+    losses = ["reconstruction_loss"]
+    if type(fitted) in ADVERSARIAL:
+        losses += ["discriminator_loss", "adversarial_loss"]
+    elif type(fitted) in VARIATIONAL:
+        losses += ["kl_divergence"]
     for record in fitted.history_:
-        assert list(record) == [
-            "reconstruction_loss",
-            "discriminator_loss",
-            "adversarial_loss",
-        ]
+        assert list(record) == losses
         assert all(type(loss) is float for loss in record.values())
 
 
@@ -231,9 +232,9 @@ def progress_bar():
 
 
 def test_sklearn_progress_bar_alone(Estimator, X, progress_bar, capsys):
-    model = Estimator(**SMALL).set_callbacks(progress_bar()).fit(X)
+    model = make(Estimator).set_callbacks(progress_bar()).fit(X)
     assert f"{Estimator.__name__} - fit" in capsys.readouterr().out
-    np.testing.assert_array_equal(weights(model), weights(Estimator(**SMALL).fit(X)))
+    np.testing.assert_array_equal(weights(model), weights(make(Estimator).fit(X)))
 
 
 def test_sklearn_progress_bar_in_a_pipeline(X, y, progress_bar, capsys):

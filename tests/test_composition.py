@@ -19,7 +19,7 @@ from sklearn.svm import SVC
 
 from sklearn_daae import DAAETransformer, iDAAETransformer
 
-from .conftest import SMALL, weights
+from .conftest import SMALL, make, weights
 
 
 @pytest.fixture
@@ -30,23 +30,25 @@ def pipeline():
 
 
 def test_clone_and_parameters(Estimator):
-    params = {**SMALL, "sigma": 0.3, "callbacks": [], "optimizer": ("adam", {})}
+    names = Estimator().get_params()
+    params = {**SMALL, "tol": 0.3, "callbacks": [], "optimizer": ("adam", {})}
+    params = {name: value for name, value in params.items() if name in names}
     model = Estimator(**params)
     assert {k: v for k, v in model.get_params().items() if k in params} == params
-    copy = clone(model.set_params(sigma=0.7))
+    copy = clone(model.set_params(tol=0.7))
     assert copy is not model
     assert copy.get_params() == model.get_params()
-    assert copy.sigma == 0.7
+    assert copy.tol == 0.7
     # Defaults are api-wide and not shared between instances.
-    assert Estimator().sigma == 0.5
+    assert Estimator().tol == 1e-4
 
 
 def test_fit_changes_no_parameter(Estimator, X):
     settings = {**SMALL, "encoder_layer_sizes": [32], "callbacks": []}
     settings |= {"optimizer": ["adam", {}], "device": "auto"}
-    model = Estimator(**settings).fit(X)
-    for name, value in settings.items():
-        assert getattr(model, name) is value
+    model = make(Estimator, **settings).fit(X)
+    for name in settings.keys() & model.get_params().keys():
+        assert getattr(model, name) is settings[name]
     assert settings["callbacks"] == []
     assert settings["optimizer"] == ["adam", {}]
 
@@ -103,7 +105,7 @@ def test_halving_search_over_epochs(pipeline, X, y):
 def test_set_output(Estimator, X):
     frames = {"pandas": pd.DataFrame, "polars": pl.DataFrame}
     for name, Frame in frames.items():
-        model = Estimator(**SMALL).set_output(transform=name).fit(X)
+        model = make(Estimator).set_output(transform=name).fit(X)
         Z = model.transform(X)
         assert isinstance(Z, Frame)
         columns = [f"{Estimator.__name__.lower()}{i}" for i in range(4)]
@@ -116,7 +118,7 @@ def test_set_output(Estimator, X):
 
 def test_feature_names(Estimator, X):
     frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(64)])
-    model = Estimator(**SMALL).fit(frame)
+    model = make(Estimator).fit(frame)
     assert list(model.feature_names_in_) == list(frame.columns)
     with pytest.raises(ValueError, match="same order"):
         model.transform(frame.iloc[:, ::-1])
@@ -129,7 +131,7 @@ def test_column_transformer(Estimator, X, y):
     frame["label"] = y
     columns = ColumnTransformer(
         [
-            ("image", Estimator(**SMALL), [f"pixel{i}" for i in range(64)]),
+            ("image", make(Estimator), [f"pixel{i}" for i in range(64)]),
             ("label", StandardScaler(), ["label"]),
         ]
     ).set_output(transform="pandas")
@@ -139,13 +141,13 @@ def test_column_transformer(Estimator, X, y):
 
 
 def test_feature_union(Estimator, X):
-    union = FeatureUnion([("pca", PCA(3)), ("daae", Estimator(**SMALL))], n_jobs=2)
+    union = FeatureUnion([("pca", PCA(3)), ("daae", make(Estimator))], n_jobs=2)
     assert union.fit_transform(X).shape == (300, 7)
     assert union.transform(X).dtype == np.float32
 
 
 def test_pipeline_inverse_transform(Estimator, X):
-    pipeline = make_pipeline(StandardScaler(), Estimator(**SMALL))
+    pipeline = make_pipeline(StandardScaler(), make(Estimator))
     X_hat = pipeline.inverse_transform(pipeline.fit_transform(X))
     assert X_hat.shape == X.shape
 

@@ -7,6 +7,14 @@ from pathlib import Path
 import pytest
 
 import sklearn_daae
+from sklearn_daae import (
+    AAETransformer,
+    DAETransformer,
+    VAETransformer,
+    iDAAETransformer,
+)
+
+from .conftest import ADVERSARIAL, ESTIMATORS, VARIATIONAL
 
 SECTION = re.compile(r"\n(\w[\w ]*)\n-+\n")
 
@@ -58,8 +66,21 @@ def test_every_public_method_documents_its_parameters(Estimator):
         assert set(parameters) - set(documented) <= {"y"}, name
 
 
+def test_shared_parameters_are_documented_in_the_same_words():
+    """Each docstring stands for itself, and none falls behind the others."""
+    texts = {}
+    for Estimator in ESTIMATORS:
+        section = sections(Estimator)["Parameters"]
+        for entry in re.split(r"\n(?=\S)", section):
+            name, text = entry.split(" : ", 1)
+            texts.setdefault(name, set()).add(text.strip())
+    several = {name for name, found in texts.items() if len(found) > 1}
+    # A discriminator and a variational model change what there is to say.
+    assert several == {"network", "prior", "reconstruction_loss", "encoder, decoder"}
+
+
 def test_only_public_names_are_exported():
-    assert sklearn_daae.__all__ == ["DAAETransformer", "iDAAETransformer"]
+    assert set(sklearn_daae.__all__) == {E.__name__ for E in ESTIMATORS}
     for name in sklearn_daae.__all__:
         assert name in dir(sklearn_daae)
 
@@ -72,23 +93,17 @@ def test_the_api_has_its_defaults(Estimator):
     }
     expected = {
         "n_components": 10,
-        "sigma": 0.5,
-        "corruption": "gaussian",
-        "prior": "normal",
-        "adversarial_weight": 1.0,
-        "adversarial_loss": "non_saturating",
         "reconstruction_loss": "auto",
         "encoder_layer_sizes": (1000, 1000),
         "decoder_layer_sizes": (1000, 1000),
-        "discriminator_layer_sizes": (1000, 1000),
+        "network": "mlp",
+        "image_shape": None,
         "encoder": None,
         "decoder": None,
-        "discriminator": None,
+        "input_range": None,
         "optimizer": "adam",
         "learning_rate": 2e-4,
         "learning_rate_decay": 1.0,
-        "discriminator_optimizer": None,
-        "discriminator_learning_rate": None,
         "batch_size": 64,
         "max_epochs": 100,
         "early_stopping": False,
@@ -102,8 +117,24 @@ def test_the_api_has_its_defaults(Estimator):
         "verbose": 0,
         "random_state": None,
     }
-    own = {"M": 5} if Estimator.__name__.startswith("i") else {}
-    assert defaults == expected | own
+    if Estimator not in (AAETransformer, VAETransformer):
+        expected |= {"sigma": 0.5, "corruption": "gaussian"}
+    if Estimator is not DAETransformer:
+        expected |= {"prior": "normal"}
+    if Estimator in VARIATIONAL:
+        expected |= {"beta": 1.0}
+    if Estimator in ADVERSARIAL:
+        expected |= {
+            "adversarial_weight": 1.0,
+            "adversarial_loss": "non_saturating",
+            "discriminator_layer_sizes": (1000, 1000),
+            "discriminator": None,
+            "discriminator_optimizer": None,
+            "discriminator_learning_rate": None,
+        }
+    if Estimator is iDAAETransformer:
+        expected |= {"M": 5}
+    assert defaults == expected
     positional = [
         name
         for name, parameter in inspect.signature(Estimator).parameters.items()

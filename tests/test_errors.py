@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from sklearn_daae import DAAETransformer, iDAAETransformer
+from sklearn_daae import AAETransformer, DAAETransformer, iDAAETransformer
 from sklearn_daae._net import AutoencoderNet
 
-from .conftest import SMALL
+from .conftest import ESTIMATORS, SMALL, make
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_bad_X(fitted, X, kind, method):
     assert vars(fitted) == before
     np.testing.assert_array_equal(fitted.transform(X), Z)
 
-    unfitted = type(fitted)(**SMALL)
+    unfitted = make(type(fitted))
     if "fit" in method:
         with pytest.raises(error, match=message):
             getattr(unfitted, method)(bad)
@@ -121,7 +121,7 @@ BAD_PARAMETERS = [
 @pytest.mark.parametrize(("name", "value", "message"), BAD_PARAMETERS)
 def test_bad_parameters(X, name, value, message):
     Estimator = iDAAETransformer if name == "M" else DAAETransformer
-    model = Estimator(**{**SMALL, name: value})
+    model = make(Estimator, **{name: value})
     for method in ("fit", "partial_fit"):
         with pytest.raises(ValueError, match=message) as error:
             getattr(model, method)(X)
@@ -130,13 +130,16 @@ def test_bad_parameters(X, name, value, message):
 
 
 def test_positional_and_unknown_parameters():
-    assert DAAETransformer(3).n_components == 3
-    with pytest.raises(TypeError, match="positional"):
-        DAAETransformer(3, 0.5)
-    with pytest.raises(TypeError, match="network"):
-        DAAETransformer(network="conv")
+    for Estimator in ESTIMATORS:
+        assert Estimator(3).n_components == 3
+        with pytest.raises(TypeError, match="positional"):
+            Estimator(3, 0.5)
+        with pytest.raises(TypeError, match="gamma"):
+            Estimator(gamma=1)
     with pytest.raises(ValueError, match="Invalid parameter 'M'"):
         DAAETransformer().set_params(M=3)
+    with pytest.raises(ValueError, match="Invalid parameter 'sigma'"):
+        AAETransformer().set_params(sigma=0.5)
 
 
 @pytest.mark.parametrize(

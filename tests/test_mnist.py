@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from .conftest import SMALL
+from .conftest import SMALL, make
 
 
 def test_mnist(Estimator, data_home):
@@ -25,7 +25,7 @@ def test_mnist(Estimator, data_home):
         "discriminator_layer_sizes": (256,),
         "max_epochs": 12,
     }
-    model = Estimator(**settings, sigma=0.5, adversarial_weight=0.5).fit(X[:2500])
+    model = make(Estimator, **settings, sigma=0.5, adversarial_weight=0.5).fit(X[:2500])
     svc = SVC().fit(model.transform(X[:2500]), y[:2500])
     assert svc.score(model.transform(X[2500:]), y[2500:]) > 0.8
 

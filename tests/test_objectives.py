@@ -1,56 +1,68 @@
-"""The training step against a plain transcription of Algorithms 1 and 2."""
+"""The training steps against plain transcriptions of what the papers print."""
 
 from copy import deepcopy
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
+from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from sklearn_daae import DAAETransformer, iDAAETransformer
+from sklearn_daae import (
+    AAETransformer,
+    DAAETransformer,
+    DAETransformer,
+    DVAETransformer,
+    VAETransformer,
+    iDAAETransformer,
+)
 from sklearn_daae._corruption import CORRUPTIONS
+from sklearn_daae._losses import gaussian_kl_divergence
 from sklearn_daae._priors import PRIORS
 
-from .conftest import SMALL, weights
+from .conftest import ADVERSARIAL, SMALL, VARIATIONAL, make, weights
 
 
 class Recorder(Callback):
     """Keeps the networks as they were before training, every batch and its losses."""
 
-    def __init__(self):
+    def __init__(self, draws):
+        self.draws = draws
         self.batches = []
         self.losses = []
 
     def on_train_begin(self, net, **kwargs):
         self.networks = deepcopy(net.module_).double()
+        for draws in self.draws.values():
+            draws.clear()  # those of the checks
 
     def on_batch_begin(self, net, batch, **kwargs):
         self.batches.append(batch[0].double())
 
-    def on_batch_end(
-        self, net, reconstruction_loss, discriminator_loss, adversarial_loss, **kwargs
-    ):
-        losses = reconstruction_loss, discriminator_loss, adversarial_loss
-        self.losses.append([float(loss) for loss in losses])
+    def on_batch_end(self, net, **kwargs):
+        names = net.objective.loss_names
+        self.losses.append([float(kwargs[name]) for name in names])
 
 
 @pytest.fixture
 def draws(monkeypatch):
-    """Record every draw of the corruption and of the prior."""
-    record = {"x_tilde": [], "z_real": []}
+    """Record every draw of the corruption, of the prior, and of a code's noise."""
+    record = {"x_tilde": [], "z_real": [], "noise": []}
 
     def keep(draw, name):
-        def kept(*args):
-            out = draw(*args)
-            record[name].append(out.double())
+        def kept(*args, **kwargs):
+            out = draw(*args, **kwargs)
+            if name != "noise" or out.shape[-1] == SMALL["n_components"]:
+                record[name].append(out.double())
             return out
 
         return kept
 
-    monkeypatch.setitem(
-        CORRUPTIONS, "gaussian", keep(CORRUPTIONS["gaussian"], "x_tilde")
-    )
+    gaussian = keep(CORRUPTIONS["gaussian"], "x_tilde")
+    monkeypatch.setitem(CORRUPTIONS, "gaussian", gaussian)
     monkeypatch.setitem(PRIORS, "normal", keep(PRIORS["normal"], "z_real"))
+    monkeypatch.setattr("torch.randn", keep(torch.randn, "noise"))
     return record
 
 
@@ -66,13 +78,9 @@ def algorithm_1(networks, batches, draws, *, M, rate, minimax, mse):
         x_hat = networks.decoder(z)
         return x_hat if mse else torch.sigmoid(x_hat)
 
-    def adam(*modules):
-        parameters = [p for m in modules for p in m.parameters()]
-        return torch.optim.Adam(parameters, lr=rate, foreach=False, fused=False)
-
-    rec_step = adam(networks.encoder, networks.decoder)
-    dis_step = adam(networks.discriminator)
-    enc_step = adam(networks.encoder)
+    rec_step = plain_adam(rate, networks.encoder, networks.decoder)
+    dis_step = plain_adam(rate, networks.discriminator)
+    enc_step = plain_adam(rate, networks.encoder)
 
     def descend(loss, optimizer):
         networks.zero_grad()
@@ -83,7 +91,7 @@ def algorithm_1(networks, batches, draws, *, M, rate, minimax, mse):
     x_tildes, z_reals = iter(draws["x_tilde"]), iter(draws["z_real"])
     losses = []
     for x in batches:
-        x_tilde = next(x_tildes)
+        x_tilde = next(x_tildes, x)  # x itself, where nothing is corrupted
         x_hat = R(E(x_tilde))
         if mse:
             L_rec = ((x_hat - x) ** 2).mean()
@@ -91,7 +99,7 @@ def algorithm_1(networks, batches, draws, *, M, rate, minimax, mse):
             L_rec = -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).mean()
         step = [descend(L_rec, rec_step)]
 
-        m_tildes = None if M is None else next(x_tildes)
+        m_tildes = None if M is None else next(x_tildes).unflatten(0, (M, len(x)))
 
         def approx_z(x_tilde=x_tilde, m_tildes=m_tildes):
             if M is None:
@@ -111,32 +119,101 @@ def algorithm_1(networks, batches, draws, *, M, rate, minimax, mse):
     return np.array(losses)
 
 
+def plain_adam(rate, *modules):
+    parameters = [p for m in modules for p in m.parameters()]
+    return torch.optim.Adam(parameters, lr=rate, foreach=False, fused=False)
+
+
+def lower_bound(networks, batches, draws, *, beta, rate, mse):
+    """Maximise the variational bound in float64, and return its two terms each step."""
+    optimizer = plain_adam(rate, networks.encoder, networks.decoder)
+    x_tildes, noises = iter(draws["x_tilde"]), iter(draws["noise"])
+    terms = []
+    for x in batches:
+        x_tilde = next(x_tildes, x)  # x itself, where nothing is corrupted
+        out = networks.encoder(x_tilde)
+        mean, log_variance = out[:, :4], out[:, 4:]
+        z = mean + next(noises) * log_variance.exp().sqrt()
+        x_hat = networks.decoder(z)
+        if mse:
+            # The normalising constant of the Gaussian is no loss.
+            log_p = Normal(x_hat, 1).log_prob(x) + 0.5 * np.log(2 * np.pi)
+        else:
+            log_p = Bernoulli(logits=x_hat, validate_args=False).log_prob(x)
+        log_p = log_p.sum(dim=1).mean()
+        posterior = Normal(mean, log_variance.exp().sqrt())
+        divergence = kl_divergence(posterior, Normal(0, 1)).sum(dim=1).mean()
+        optimizer.zero_grad()
+        (-log_p + beta * divergence).backward()
+        optimizer.step()
+        terms.append([-log_p.item(), divergence.item()])
+    return np.array(terms)
+
+
+def reconstruction_alone(networks, batches, draws, *, rate, mse):
+    """Minimise the loss of a denoising autoencoder in float64."""
+    optimizer = plain_adam(rate, networks.encoder, networks.decoder)
+    losses = []
+    for x, x_tilde in zip(batches, draws["x_tilde"], strict=True):
+        x_hat = networks.decoder(networks.encoder(x_tilde))
+        if mse:
+            loss = ((x_hat - x) ** 2).mean()
+        else:
+            x_hat = torch.sigmoid(x_hat)
+            loss = -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append([loss.item()])
+    return np.array(losses)
+
+
 @pytest.mark.parametrize("reconstruction_loss", ["bce", "mse"])
 @pytest.mark.parametrize("adversarial_loss", ["non_saturating", "minimax"])
-@pytest.mark.parametrize("M", [None, 1, 4])
+@pytest.mark.parametrize(
+    ("Estimator", "M"),
+    [
+        (AAETransformer, None),
+        (DAAETransformer, None),
+        (iDAAETransformer, 1),
+        (iDAAETransformer, 4),
+    ],
+)
 def test_step_is_the_papers_algorithm(
-    X, draws, M, adversarial_loss, reconstruction_loss
+    X, draws, Estimator, M, adversarial_loss, reconstruction_loss
 ):
-    recorder = Recorder()
-    own = {} if M is None else {"M": M}
-    settings = {
-        **SMALL,
-        "max_epochs": 1,
-        "reconstruction_loss": reconstruction_loss,
-        "adversarial_loss": adversarial_loss,
-        "callbacks": [recorder],
-    }
-    Estimator = DAAETransformer if M is None else iDAAETransformer
-    model = Estimator(**own, **settings).fit(X)
-    assert len(recorder.batches) == 5
+    own = {"adversarial_loss": adversarial_loss, "M": 4 if M is None else M}
+    transcription = partial(algorithm_1, M=M, minimax=adversarial_loss == "minimax")
+    check_training(Estimator, X, draws, transcription, reconstruction_loss, own)
 
-    losses = algorithm_1(
+
+@pytest.mark.parametrize("reconstruction_loss", ["bce", "mse"])
+def test_step_of_the_denoising_autoencoder(X, draws, reconstruction_loss):
+    check_training(DAETransformer, X, draws, reconstruction_alone, reconstruction_loss)
+
+
+@pytest.mark.parametrize("reconstruction_loss", ["bce", "mse"])
+@pytest.mark.parametrize("beta", [0, 1, 4.0])
+@pytest.mark.parametrize("Estimator", VARIATIONAL)
+def test_step_is_the_variational_bound(X, draws, Estimator, beta, reconstruction_loss):
+    transcription = partial(lower_bound, beta=beta)
+    own = {"beta": beta}
+    check_training(Estimator, X, draws, transcription, reconstruction_loss, own)
+
+
+def check_training(Estimator, X, draws, transcription, reconstruction_loss, own=None):
+    """Compare an epoch's losses and weights with those of a plain transcription."""
+    recorder = Recorder(draws)
+    settings = {"max_epochs": 1, "reconstruction_loss": reconstruction_loss}
+    model = make(Estimator, **settings, **(own or {}), callbacks=[recorder]).fit(X)
+    assert len(recorder.batches) == 5
+    assert bool(draws["x_tilde"]) == hasattr(model, "sigma")
+
+    losses = transcription(
         recorder.networks,
         recorder.batches,
         draws,
-        M=M,
         rate=SMALL["learning_rate"],
-        minimax=adversarial_loss == "minimax",
         mse=reconstruction_loss == "mse",
     )
     np.testing.assert_allclose(recorder.losses, losses, rtol=2e-5)
@@ -154,6 +231,68 @@ def test_step_is_the_papers_algorithm(
         torch.testing.assert_close(
             weight.double(), expected[name], rtol=1e-5, atol=tolerance, msg=name
         )
+
+
+@pytest.mark.parametrize(
+    ("denoising", "plain"),
+    [(DAAETransformer, AAETransformer), (DVAETransformer, VAETransformer)],
+)
+@pytest.mark.parametrize("corruption", ["gaussian", "masking", "salt_and_pepper"])
+def test_without_corruption_it_is_the_plain_model(X, denoising, plain, corruption):
+    """Bit for bit."""
+    model = make(denoising, sigma=0, corruption=corruption).fit(X)
+    other = make(plain).fit(X)
+    np.testing.assert_array_equal(weights(model), weights(other))
+    assert model.history_ == other.history_
+    np.testing.assert_array_equal(
+        model.sample(5, 0, n_steps=2), other.sample(5, 0, n_steps=2)
+    )
+
+
+def test_kl_divergence():
+    generator = torch.Generator().manual_seed(0)
+    mean, log_variance = torch.randn(2, 50, 7, generator=generator, dtype=float)
+    posterior = Normal(mean, (log_variance / 2).exp())
+    expected = kl_divergence(posterior, Normal(0, 1)).sum(dim=1).mean()
+    found = gaussian_kl_divergence(mean, log_variance)
+    torch.testing.assert_close(found, expected)
+    # In closed form: the prior itself, one moved by 3, one three times as wide.
+    zero = torch.zeros(1, 1)
+    assert gaussian_kl_divergence(zero, zero) == 0
+    assert gaussian_kl_divergence(zero + 3, zero).item() == pytest.approx(4.5)
+    wide = gaussian_kl_divergence(zero, zero + 2 * np.log(3))
+    assert wide.item() == pytest.approx(4 - np.log(3))
+
+
+@pytest.mark.parametrize("Estimator", VARIATIONAL)
+def test_the_bound_is_that_of_the_paper(Estimator, X):
+    """The losses estimate E[log p(x, z) - log q(z | x_tilde)], of section I-D."""
+    settings = {"max_epochs": 40, "beta": 0.1, "sigma": 0.1}
+    model = make(Estimator, **settings).fit(X)
+    module, objective = model.net_.module_, model.net_.objective
+    x = torch.tensor(X[:1]).repeat(20_000, 1)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        losses = objective.step(
+            x,
+            module=module,
+            criterion=torch.nn.BCEWithLogitsLoss(),
+            generator=generator,
+            minimise=lambda update, loss: None,
+        )
+        x_tilde = x
+        if Estimator is DVAETransformer:
+            x_tilde = x + 0.1 * torch.randn(x.shape, generator=generator)
+        mean, log_variance = module.encoder(x_tilde).double().chunk(2, dim=1)
+        q = Normal(mean, (log_variance / 2).exp())
+        noise = torch.randn(mean.shape, generator=generator)
+        z = mean + noise * q.stddev
+        p = Bernoulli(logits=module.decoder(z.float()).double(), validate_args=False)
+        log_ratio = p.log_prob(x.double()).sum(dim=1)
+        log_ratio += (Normal(0, 1).log_prob(z) - q.log_prob(z)).sum(dim=1)
+    standard_error = log_ratio.std() / len(x) ** 0.5
+    assert losses[1] > 1  # the encoder does not ignore x
+    assert abs(-sum(losses) - log_ratio.mean()) < 6 * standard_error
 
 
 class Watcher(Callback):
@@ -194,9 +333,10 @@ class Watcher(Callback):
         return {n: p.detach().clone() for n, p in net.module_.named_parameters()}
 
 
+@pytest.mark.parametrize("Estimator", ADVERSARIAL)
 def test_each_update_moves_its_own_weights_and_no_others(Estimator, X):
     watcher = Watcher()
-    Estimator(**{**SMALL, "max_epochs": 1, "callbacks": [watcher]}).fit(X)
+    make(Estimator, **{"max_epochs": 1, "callbacks": [watcher]}).fit(X)
     networks = {name.split(".")[0] for name in watcher.before}
     assert networks == {"encoder", "decoder", "discriminator"}
 
@@ -220,8 +360,9 @@ def test_each_update_moves_its_own_weights_and_no_others(Estimator, X):
             assert torch.equal(g, h)
 
 
-def test_each_update_has_its_own_optimiser_state(fitted):
-    net = fitted.net_
+@pytest.mark.parametrize("Estimator", ADVERSARIAL)
+def test_each_update_has_its_own_optimiser_state(Estimator, X):
+    net = make(Estimator).fit(X).net_
     encoder = next(net.module_.encoder.parameters())
     states = [
         net.reconstruction_optimizer_.state[encoder],
@@ -254,9 +395,10 @@ def test_optimizers(X, optimizer):
     assert (group["alpha"], group["lr"]) == (0.5, 1e-4)
 
 
+@pytest.mark.parametrize("Estimator", ADVERSARIAL)
 def test_adversarial_weight_scales_the_learning_rate(Estimator, X):
     def fit(weight):
-        return Estimator(**{**SMALL, "max_epochs": 1, "adversarial_weight": weight})
+        return make(Estimator, max_epochs=1, adversarial_weight=weight)
 
     model = fit(0.25).fit(X)
     rates = {
@@ -288,20 +430,7 @@ def test_bfloat16_computes_with_the_weights_of_the_moment(Estimator, X):
     """Not with copies that were cast before the last update."""
     settings = {**SMALL, "max_epochs": 1, "batch_size": 300, "learning_rate": 0.05}
     losses = [
-        list(Estimator(**settings, precision=precision).fit(X).history_[0].values())
-        for precision in ("float32", "bfloat16")
+        list(make(Estimator, **settings, precision=p).fit(X).history_[0].values())
+        for p in ("float32", "bfloat16")
     ]
     np.testing.assert_allclose(*losses, rtol=0.02)
-
-
-def test_prior_is_matched_better_than_without_the_adversary(X):
-    """After training, corrupted codes have about the prior's moments."""
-    settings = {**SMALL, "max_epochs": 60, "sigma": 0.25}
-    model = DAAETransformer(**settings).fit(X)
-    free = DAAETransformer(**settings, adversarial_weight=0).fit(X)
-
-    def distance(m):
-        Z = m.transform(m.corrupt(X, random_state=0))
-        return abs(np.cov(Z.T) - np.eye(4)).max() + abs(Z.mean(0)).max()
-
-    assert distance(model) < 0.5 * distance(free)

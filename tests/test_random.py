@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from .conftest import SMALL, weights
+from .conftest import make, weights
 
 
 def global_states():
@@ -34,7 +34,7 @@ def use_all(model, X):
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_no_call_changes_a_global_generator(Estimator, X, random_state, early_stopping):
     before = global_states()
-    model = Estimator(**{**SMALL, "random_state": random_state})
+    model = make(Estimator, random_state=random_state)
     use_all(model.set_params(early_stopping=early_stopping), X)
     assert global_states() == before
 
@@ -45,14 +45,14 @@ def test_global_generators_change_no_fit(Estimator, X):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
-        models.append(Estimator(**SMALL).fit(X))
+        models.append(make(Estimator).fit(X))
     np.testing.assert_array_equal(*map(weights, models))
     np.testing.assert_array_equal(*(m.sample(5, 7) for m in models))
 
 
 def test_random_states(Estimator, X):
     def fit(random_state):
-        return weights(Estimator(**{**SMALL, "random_state": random_state}).fit(X))
+        return weights(make(Estimator, random_state=random_state).fit(X))
 
     assert (fit(0) != fit(1)).mean() > 0.5
     assert (fit(None) != fit(None)).mean() > 0.5  # 0 is a seed, None is none
@@ -66,7 +66,7 @@ def test_random_states(Estimator, X):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda(Estimator, X):
     before = global_states()
-    models = [Estimator(**{**SMALL, "device": "cuda"}) for _ in range(2)]
+    models = [make(Estimator, **{"device": "cuda"}) for _ in range(2)]
     for model in models:
         use_all(model, X)
     assert global_states() == before

@@ -4,7 +4,7 @@ import pytest
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from .conftest import ESTIMATORS, SMALL
+from .conftest import ESTIMATORS, make
 
 # The checks mix data frames and arrays on purpose.
 pytestmark = [
@@ -19,7 +19,7 @@ SETTINGS = [
     {"precision": "bfloat16", "reconstruction_loss": "mse"},
 ]
 INSTANCES = [
-    Estimator(**{**SMALL, "n_components": 2, **settings})
+    make(Estimator, n_components=2, **settings)
     for Estimator in ESTIMATORS
     for settings in SETTINGS
 ]
@@ -45,4 +45,4 @@ def test_sklearn_compatible_estimator(estimator, check):
 @pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
 def test_further_checks(Estimator, check):
-    check(Estimator.__name__, Estimator(**SMALL))
+    check(Estimator.__name__, make(Estimator))

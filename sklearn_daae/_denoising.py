@@ -1,0 +1,239 @@
+"""Denoising autoencoders: reconstruction alone, no prior."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from ._base import BaseAutoencoder
+from ._batches import Batches
+from ._objectives import DenoisingObjective
+from ._parameters import CorruptionParameters
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class DAETransformer(CorruptionParameters, BaseAutoencoder):
+    """Denoising autoencoder (DAE).
+
+    An autoencoder that learns to reconstruct clean samples from corrupted ones, and
+    nothing else: its codes follow no prior. To draw from it, `sample` starts a Markov
+    chain from codes of a Gaussian that was fitted to those of the training data, and
+    takes a step.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Size of the code z.
+
+    sigma : float, default=0.5
+        Level of the corruption. Of "gaussian", the standard deviation of the noise, in
+        units of X (of its [0, 1] where `input_range` is given). Of "masking" and
+        "salt_and_pepper", the probability that a feature is corrupted. 0 corrupts
+        nothing.
+
+    corruption : str or callable, default="gaussian"
+        The corruption process, drawn anew at every use: "gaussian" adds Gaussian noise
+        and does not clip, "masking" sets features to 0, "salt_and_pepper" sets them to
+        0 or 1, either as likely.
+
+        Your own is called as ``corruption(x, sigma, generator)`` with a float32 tensor
+        of shape (n_samples, n_features) and a `torch.Generator` on its device, and
+        returns a tensor of the same kind. It may change x in place.
+
+    reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
+        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where
+        all of X lies in [0, 1], else "mse"; name one where parts of the data that are
+        fitted apart, as in cross-validation, may differ in that.
+
+    encoder_layer_sizes : array-like of int, default=(1000, 1000)
+        Sizes of the encoder's hidden layers, input side first.
+
+    decoder_layer_sizes : array-like of int, default=(1000, 1000)
+        Sizes of the decoder's hidden layers, input side first.
+
+    network : {"mlp", "conv"} or (str, dict), default="mlp"
+        Multilayer perceptrons of the sizes above, or the paper's convolutional network
+        for images, which needs `image_shape` and no layer sizes: four convolutions of
+        stride 2, with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter
+        of these, for a CPU.
+
+    image_shape : (int, int, int), default=None
+        Channels, height and width of the image that each row of X is, flattened. The
+        network "conv" takes any height and width from 16 up.
+
+    encoder, decoder : callable, default=None
+        Makes your own `torch.nn.Module` instead, from the sizes of its input and
+        output: ``encoder(n_features, n_components)`` and ``decoder(n_components,
+        n_features)``. The decoder of the loss "bce" gives logits.
+
+    input_range : (float, float), default=None
+        The least and the greatest value that X may have, such as ``(0, 255)``. X is
+        mapped to [0, 1] as it is read, batch by batch, so that images stay uint8 in
+        memory or in a memory-mapped file; and all that is in the space of X is mapped
+        back.
+
+    optimizer : {"adam", "rmsprop"} or (str, dict), default="adam"
+        Optimiser of the encoder and the decoder, with its options in the second form:
+        ``("adam", {"betas": (0.5, 0.999)})``.
+
+    learning_rate : float, default=2e-4
+        Learning rate of the encoder and the decoder.
+
+    learning_rate_decay : float, default=1.0
+        Multiplies all learning rates after every epoch.
+
+    batch_size : int, default=64
+        Samples in a mini-batch.
+
+    max_epochs : int, default=100
+        Passes over the data that `fit` makes.
+
+    early_stopping : bool, default=False
+        Whether to hold out a part of the data, stop when its squared reconstruction
+        error no longer improves, and return to the best weights seen. In `fit` only.
+
+    validation_fraction : float, default=0.1
+        The part that `early_stopping` holds out.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement by at least `tol` after which to stop early.
+
+    tol : float, default=1e-4
+        The least improvement that counts, in units of X (of its [0, 1] where
+        `input_range` is given), squared.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the present state instead of starting over.
+
+    callbacks : list, default=None
+        skorch callbacks. Hooks on epochs cost nothing; hooks on batches or gradients
+        make every batch wait for the device. "train_loss" is the reconstruction loss,
+        and "valid_loss" the validation error that `early_stopping` watches.
+
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" is a CUDA device where there is one, else MPS, else the
+        CPU.
+
+    precision : {"float32", "bfloat16"}, default="float32"
+        "bfloat16" trains in mixed precision. Codes and reconstructions are computed in
+        float32 either way.
+
+    verbose : int, default=0
+        Whether `fit` shows a progress bar over epochs, with the losses.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, shuffling and all draws. Pass an int for the same weights, bit
+        for bit, at every fit on the same machine with the same number of threads.
+        Global generators are neither read nor changed (modules, corruptions and priors
+        of your own may draw from torch's, which are then put back).
+
+    Attributes
+    ----------
+    encoder_, decoder_ : torch.nn.Module
+        The trained networks. The decoder gives logits where its output is a
+        probability.
+
+    net_ : skorch.NeuralNet
+        The net that trained them.
+
+    loss_curve_ : list of float
+        The mean reconstruction loss of each epoch.
+
+    history_ : list of dict
+        The mean of every loss, one record an epoch.
+
+    n_epochs_ : int
+        Epochs trained so far.
+
+    reconstruction_loss_ : str
+        The loss that was used, "bce" or "mse".
+
+    device_ : torch.device
+        Where the networks are.
+
+    code_mean_ : ndarray of shape (n_components,)
+        Mean of the codes of the rows last trained on.
+
+    code_covariance_ : ndarray of shape (n_components, n_components)
+        Their covariance.
+
+    n_features_in_ : int
+        Number of features seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had them.
+
+    See Also
+    --------
+    DAAETransformer : Matches the codes to a prior as well.
+    AAETransformer : Matches the codes to a prior, without a corruption.
+
+    Notes
+    -----
+    Training minimises the reconstruction loss of R(E(x_tilde)) against the clean x,
+    lines 3 to 9 of Algorithm 1. One more pass over the rows that it was trained on
+    gives `code_mean_` and `code_covariance_`.
+
+    References
+    ----------
+    P. Vincent, H. Larochelle, I. Lajoie, Y. Bengio and P.-A. Manzagol, "Stacked
+    Denoising Autoencoders", Journal of Machine Learning Research 11, 2010.
+
+    A. Creswell and A. A. Bharath, "Denoising Adversarial Autoencoders", IEEE
+    Transactions on Neural Networks and Learning Systems 30(4), 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_daae import DAETransformer
+    >>> X = load_digits().data / 16
+    >>> model = DAETransformer(
+    ...     4, sigma=0.25, encoder_layer_sizes=(64,),
+    ...     decoder_layer_sizes=(64,), learning_rate=2e-3, max_epochs=5,
+    ...     random_state=0,
+    ... ).fit(X)
+    >>> model.transform(X).shape
+    (1797, 4)
+    >>> model.sample(3, random_state=0).shape
+    (3, 64)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **CorruptionParameters._parameter_constraints,
+        **BaseAutoencoder._parameter_constraints,
+    }
+
+    _n_steps: ClassVar[int] = 1
+
+    def _objective(self):
+        return DenoisingObjective(corruption=self._corruption())
+
+    @torch.inference_mode()
+    def _after_training(self, batches):
+        """Fit a Gaussian to the codes of what it was trained on, a block at a time."""
+        module, n_samples, mean, scatter = self.net_.module_, 0, 0.0, 0.0
+        for x in Batches(batches.source, rows=batches.rows, batch_size=1024):
+            Z = module.encode(module.scale(x)).cpu().double().numpy()
+            # Means and sums of squares of two parts, combined without cancellation.
+            share = len(Z) / (n_samples + len(Z))
+            difference = Z.mean(axis=0) - mean
+            Z -= Z.mean(axis=0)
+            scatter += Z.T @ Z
+            scatter += n_samples * share * np.outer(difference, difference)
+            mean += share * difference
+            n_samples += len(Z)
+        self.code_mean_ = mean
+        self.code_covariance_ = scatter / n_samples
+
+    def _draw_codes(self, n_samples, generator):
+        # A root of the covariance by eigenvectors: it may be singular.
+        variances, axes = np.linalg.eigh(self.code_covariance_)
+        root = axes * np.sqrt(np.maximum(variances, 0))
+        shape = n_samples, len(root)
+        z = torch.randn(shape, generator=generator, device=generator.device)
+        root, mean = (
+            torch.as_tensor(a, dtype=z.dtype, device=z.device)
+            for a in (root, self.code_mean_)
+        )
+        return z @ root.T + mean
