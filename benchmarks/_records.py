@@ -4,10 +4,12 @@ import gzip
 import json
 import os
 import platform
+import time
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+import joblib
 import numpy as np
 import torch
 
@@ -74,3 +76,47 @@ def write_json(path, record):
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(record, indent=2) + "\n")
     partial.replace(path)
+
+
+def train_resumably(model, X, epochs, checkpoint):
+    """Train a model epoch by epoch, and go on where a stopped run has left off.
+
+    Parameters
+    ----------
+    model : estimator
+        The model, unfitted.
+
+    X : ndarray
+        What to train on.
+
+    epochs : int
+        Epochs that the model is to have in the end.
+
+    checkpoint : path
+        Where its state is kept after every epoch, with the suffix ".joblib".
+
+    Returns
+    -------
+    model : estimator
+        The trained model.
+
+    seconds : float
+        What its training took, over all runs.
+    """
+    checkpoint = Path(f"{checkpoint}.joblib")
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    seconds = 0.0
+    if checkpoint.exists():
+        model, seconds = joblib.load(checkpoint)
+    if getattr(model, "n_epochs_", 0) > epochs:
+        raise SystemExit(f"{checkpoint} has more than {epochs} epochs: remove it.")
+    while getattr(model, "n_epochs_", 0) < epochs:
+        start = time.perf_counter()
+        model.partial_fit(X)
+        seconds += time.perf_counter() - start
+        losses = ", ".join(f"{k} {v:.4f}" for k, v in model.history_[-1].items())
+        print(f"{checkpoint.stem}, epoch {model.n_epochs_}: {losses}", flush=True)
+        partial = checkpoint.with_suffix(".partial")
+        joblib.dump((model, seconds), partial)
+        partial.replace(checkpoint)
+    return model, seconds

@@ -7,10 +7,10 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-# How much of a memory-mapped file may count as this process's memory. To read one row,
-# the system maps the 64 KiB around it.
-_MAPPED_BYTES = 2**28
-_MAPPED_BYTES_OF_A_ROW = 2**16
+# How much of a memory-mapped file may count as this process's memory. To read a row,
+# the system maps what it keeps together of the file: 2 MiB around it, on recent Linux.
+_MAPPED_BYTES = 2**29
+_MAPPED_BYTES_OF_A_ROW = 2**21
 
 
 class Rows:
@@ -43,10 +43,21 @@ class Rows:
             if isinstance(rows, np.ndarray):
                 rows = torch.from_numpy(rows).to(self.device)
             return self.X[rows].float()
-        values = np.array(self.X[rows])
-        scattered = 0 if isinstance(rows, slice) else len(values)
-        self._release(values.nbytes + scattered * _MAPPED_BYTES_OF_A_ROW)
-        return torch.from_numpy(values).to(self.device, torch.float32)
+        return torch.from_numpy(self._read(rows)).to(self.device, torch.float32)
+
+    def _read(self, rows):
+        """Return a copy of rows of X."""
+        if self._file is None or isinstance(rows, slice):
+            values = np.array(self.X[rows])
+            self._release(values.nbytes)
+            return values
+        values = np.empty((len(rows), *self.X.shape[1:]), dtype=self.X.dtype)
+        step = max(1, _MAPPED_BYTES // _MAPPED_BYTES_OF_A_ROW)
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            values[part] = self.X[rows[part]]
+            self._release(len(values[part]) * _MAPPED_BYTES_OF_A_ROW)
+        return values
 
     def blocks(self, n_bytes=2**26):
         """Yield slices of consecutive rows, of about so many bytes of X."""
@@ -83,9 +94,7 @@ class Rows:
                 return self
         tensor = torch.empty(self.X.shape, dtype=dtype, device=self.device)
         for block in self.blocks():
-            values = np.array(self.X[block])
-            tensor[block] = torch.from_numpy(values).to(dtype)
-            self._release(values.nbytes)
+            tensor[block] = torch.from_numpy(self._read(block)).to(dtype)
         return Rows(tensor, self.device)
 
     def _release(self, n_bytes):
@@ -94,13 +103,15 @@ class Rows:
         They stay in the system's cache, and no longer count as this process's memory.
         """
         self._n_mapped += n_bytes
-        if self._file is not None and self._n_mapped > _MAPPED_BYTES:
+        if self._file is not None and self._n_mapped >= _MAPPED_BYTES:
             self._file.madvise(mmap.MADV_DONTNEED)
             self._n_mapped = 0
 
 
 def _mapped_file(X):
-    """Return the memory-mapped file that X is a view of, if its pages may go."""
+    """Return the memory-mapped file that X is a view of, if its pages are to go."""
+    if isinstance(X, torch.Tensor) or X.nbytes < _MAPPED_BYTES:
+        return None
     mode = None
     while isinstance(X, np.ndarray):
         mode = getattr(X, "mode", mode)

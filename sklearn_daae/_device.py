@@ -1,6 +1,6 @@
 """Devices and numerical precision."""
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
 
@@ -45,6 +45,17 @@ def mixed_precision(precision, device):
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
+
+
+@contextmanager
+def repeatable_convolutions(device):
+    """Have cuDNN use those of its algorithms that always give the same result."""
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = before
 
 
 def release_memory(device):

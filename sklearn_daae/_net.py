@@ -10,7 +10,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
 
-from ._device import mixed_precision, resolve_device
+from ._device import mixed_precision, repeatable_convolutions, resolve_device
 from ._optimizers import EveryUpdate, make_optimizer
 from ._random import borrowed_global_generator, torch_generator
 
@@ -193,7 +193,7 @@ class AutoencoderNet(NeuralNet):
         self.watches_gradients_ = self._any_callback_has("on_grad_computed")
         watches_batches = self._any_callback_has("on_batch_begin", "on_batch_end")
         losses, sizes = [], []
-        with self.global_generator():
+        with self.global_generator(), repeatable_convolutions(self.device):
             for x in batches.shuffled(self.random):
                 batch = {"batch": (x, None), "training": True}
                 if watches_batches:

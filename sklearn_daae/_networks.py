@@ -29,7 +29,7 @@ def convolutional_encoder(
     linear layer.
     """
     filters = _filters(n_filters)
-    layers = [nn.Unflatten(1, tuple(image_shape))]
+    layers = [nn.Unflatten(1, image_shape)]
     for n_in, n_out in pairwise([image_shape[0], *filters]):
         size = {"kernel_size": 5, "stride": 2, "padding": 2}
         conv = _glorot(nn.Conv2d, n_in, n_out, generator=generator, **size)
@@ -89,7 +89,7 @@ def _filters(n_filters):
 
 def _halvings(image_shape):
     """Return height and width of an image, and after each of four strides of 2."""
-    sizes = [tuple(image_shape[1:])]
+    sizes = [image_shape[1:]]
     for _ in range(4):
         sizes.append(tuple((side + 1) // 2 for side in sizes[-1]))
     return sizes

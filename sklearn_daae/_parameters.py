@@ -147,10 +147,9 @@ class AutoencoderParameters(BaseEstimator):
 
         def plain(name, value):
             # 100, [100] and (100,) are the same layers; so are a list and a pair.
-            if name.endswith("_layer_sizes") and value is not None:
+            is_array = name.endswith(("_layer_sizes", "_shape", "_range"))
+            if is_array and value is not None:
                 return tuple(np.atleast_1d(value).tolist())
-            if isinstance(value, np.ndarray):
-                value = value.tolist()
             return deepcopy(tuple(value)) if isinstance(value, list | tuple) else value
 
         return {name: plain(name, getattr(self, name, None)) for name in _STRUCTURE}

@@ -1,6 +1,7 @@
 """How every estimator is trained: `fit`, `partial_fit` and what they share."""
 
 from contextlib import ExitStack, closing, contextmanager, nullcontext
+from math import prod
 
 import numpy as np
 import torch
@@ -105,10 +106,11 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             with self._unchanged_on_error(), ExitStack() as stack:
                 min_samples = 1 if goes_on else 2
                 X = self._validated(X, reset=not goes_on, min_samples=min_samples)
+                if goes_on:
+                    self._check_structure()
                 loss = self._resolve_reconstruction_loss(X, goes_on)
                 self.reconstruction_loss_ = loss
                 if goes_on:
-                    self._check_structure()
                     net = self.net_.to(device)
                     stack.enter_context(net.unchanged_on_error())
                     net.resume(**self._net_settings(device))
@@ -208,14 +210,8 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _new_net(self, device):
         """Return a net with fresh networks and optimisers."""
-        if self.image_shape is not None:
-            n_values = int(np.prod(self.image_shape))
-            if n_values != self.n_features_in_:
-                raise ValueError(
-                    f"image_shape={self.image_shape!r} has {n_values} values, but X "
-                    f"has {self.n_features_in_} features. Each row of X must be one "
-                    "image, flattened, channels first."
-                )
+        structure = self._structure()
+        self._check_image_shape(structure["image_shape"])
         random = private_generator(self.random_state)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
         borrowed = borrowed_global_generator(random, cpu)
@@ -229,7 +225,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 },
                 n_components=self.n_components,
                 sigmoid_output=self.reconstruction_loss_ == "bce",
-                input_range=self.input_range,
+                input_range=structure["input_range"],
             )
             module.check_shapes(sizes)
         net = AutoencoderNet(
@@ -237,11 +233,20 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             RECONSTRUCTION_LOSSES[self.reconstruction_loss_],
             optimizers=self._optimizers(),
             random=random,
-            structure=self._structure(),
+            structure=structure,
             device=device,
             **self._net_settings(device),
         )
         return net.initialize()
+
+    def _check_image_shape(self, image_shape):
+        n_values = self.n_features_in_ if image_shape is None else prod(image_shape)
+        if n_values != self.n_features_in_:
+            raise ValueError(
+                f"image_shape={image_shape!r} has {n_values} values, but X has "
+                f"{self.n_features_in_} features. Each row of X must be one image, "
+                "flattened, channels first."
+            )
 
     def _check_structure(self):
         """Refuse parameters that the fitted networks were not made with."""
@@ -279,7 +284,8 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         if make is None:
             kind, options = self._network()
             layer_sizes = np.atleast_1d(getattr(self, f"{name}_layer_sizes")).tolist()
-            arguments = n_inputs, n_outputs, generator, layer_sizes, self.image_shape
+            image_shape = self._structure()["image_shape"]
+            arguments = n_inputs, n_outputs, generator, layer_sizes, image_shape
             if name in NETWORKS[kind]:
                 return NETWORKS[kind][name](*arguments, **options)
             return multilayer_perceptron(*arguments)

@@ -64,9 +64,12 @@ def test_random_states(Estimator, X):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda(Estimator, X):
+@pytest.mark.parametrize("network", ["mlp", ("conv", {"n_filters": 4})])
+def test_cuda(Estimator, network):
+    X = np.random.default_rng(0).random((100, 400), dtype=np.float32)
+    settings = {"network": network, "image_shape": (1, 20, 20), "device": "cuda"}
     before = global_states()
-    models = [make(Estimator, **{"device": "cuda"}) for _ in range(2)]
+    models = [make(Estimator, **settings) for _ in range(2)]
     for model in models:
         use_all(model, X)
     assert global_states() == before

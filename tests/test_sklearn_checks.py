@@ -1,10 +1,12 @@
 """scikit-learn's own checks, all of them: no expected failure, none skipped by us."""
 
 import pytest
+import scipy.stats
+import torch
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from .conftest import ESTIMATORS, make
+from .conftest import ESTIMATORS, VARIATIONAL, make
 
 # The checks mix data frames and arrays on purpose.
 pytestmark = [
@@ -12,14 +14,52 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:X has feature names, but"),
 ]
 
+
+class Fading:
+    """A corruption of a user's own, with the stable name that test ids need."""
+
+    def __call__(self, x, sigma, generator):
+        return x * (1 - sigma * torch.rand(x.shape, generator=generator))
+
+    def __repr__(self):
+        return "Fading()"
+
+
+class Laplace:
+    """A prior of a user's own."""
+
+    def rvs(self, size, random_state):
+        return scipy.stats.laplace.rvs(size=size, random_state=random_state)
+
+    def __repr__(self):
+        return "Laplace()"
+
+
+def fixed(Estimator):
+    """Return what cannot be chosen: the prior of the variational models."""
+    return {"prior": "normal"} if Estimator in VARIATIONAL else {}
+
+
 SETTINGS = [
     {},
     {"early_stopping": True, "validation_fraction": 0.3},
-    {"optimizer": ("rmsprop", {"momentum": 0.1}), "adversarial_loss": "minimax"},
-    {"precision": "bfloat16", "reconstruction_loss": "mse"},
+    {
+        "optimizer": ("rmsprop", {"momentum": 0.1}),
+        "adversarial_loss": "minimax",
+        "prior": "uniform",
+        "corruption": "masking",
+    },
+    {
+        "precision": "bfloat16",
+        "reconstruction_loss": "mse",
+        "prior": ("ring", {"n_modes": 3}),
+        "corruption": "salt_and_pepper",
+        "beta": 4,
+    },
+    {"prior": Laplace(), "corruption": Fading(), "beta": 0},
 ]
 INSTANCES = [
-    make(Estimator, n_components=2, **settings)
+    make(Estimator, n_components=2, **{**settings, **fixed(Estimator)})
     for Estimator in ESTIMATORS
     for settings in SETTINGS
 ]

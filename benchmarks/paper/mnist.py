@@ -12,13 +12,16 @@ A run that was stopped goes on from its last epoch. What has been measured stand
 
 import argparse
 import json
-import time
 from pathlib import Path
 
-import joblib
 from sklearn.svm import SVC
 
-from benchmarks._records import environment, load_mnist, write_json
+from benchmarks._records import (
+    environment,
+    load_mnist,
+    train_resumably,
+    write_json,
+)
 from sklearn_daae import DAAETransformer, iDAAETransformer
 
 MODELS = {
@@ -27,26 +30,6 @@ MODELS = {
     "iDAAE_M25": iDAAETransformer(n_components=10, sigma=0.5, M=25),
 }
 RESULTS = Path(__file__).parent / "results" / "mnist.json"
-
-
-def train(name, X, epochs, random_state, folder):
-    """Return the model after so many epochs, going on from a checkpoint."""
-    checkpoint = folder / f"mnist-{name}-{random_state}.joblib"
-    model = MODELS[name].set_params(random_state=random_state)
-    seconds = 0.0
-    if checkpoint.exists():
-        model, seconds = joblib.load(checkpoint)
-    if getattr(model, "n_epochs_", 0) > epochs:
-        raise SystemExit(f"{checkpoint} has more than {epochs} epochs: remove it.")
-    while getattr(model, "n_epochs_", 0) < epochs:
-        start = time.perf_counter()
-        model.partial_fit(X)
-        seconds += time.perf_counter() - start
-        losses = ", ".join(f"{k} {v:.4f}" for k, v in model.history_[-1].items())
-        print(f"{name}, epoch {model.n_epochs_}: {losses}", flush=True)
-        joblib.dump((model, seconds), checkpoint.with_suffix(".partial"))
-        checkpoint.with_suffix(".partial").replace(checkpoint)
-    return model, seconds
 
 
 def evaluate(model, splits):
@@ -75,17 +58,15 @@ def main():
     )
     arguments = parser.parse_args()
     splits = load_mnist()
-    arguments.checkpoints.mkdir(parents=True, exist_ok=True)
 
     records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in arguments.models:
         key = f"{name}, {arguments.epochs} epochs, seed {arguments.random_state}"
-        model, seconds = train(
-            name,
+        model, seconds = train_resumably(
+            MODELS[name].set_params(random_state=arguments.random_state),
             splits["train"][0],
             arguments.epochs,
-            arguments.random_state,
-            arguments.checkpoints,
+            arguments.checkpoints / f"mnist-{name}-{arguments.random_state}",
         )
         records[key] = {
             **evaluate(model, splits),

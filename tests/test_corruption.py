@@ -1,0 +1,150 @@
+"""Corruption processes, by name and by callable."""
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_daae import DAAETransformer, DAETransformer, iDAAETransformer
+
+from .conftest import ESTIMATORS, make, weights
+
+CORRUPTING = [E for E in ESTIMATORS if "sigma" in E().get_params()]
+
+
+@pytest.fixture
+def ones():
+    """Return pixels that are neither 0 nor 1."""
+    return np.full((300, 64), 0.5, dtype=np.float32)
+
+
+def corrupted(X, **params):
+    return make(DAETransformer, **params, max_epochs=1).fit(X).corrupt(X, 0)
+
+
+def test_gaussian(ones):
+    noise = corrupted(ones, sigma=0.3) - ones
+    assert noise.mean() == pytest.approx(0, abs=0.01)
+    assert noise.std() == pytest.approx(0.3, rel=0.02)
+    assert abs(np.corrcoef(noise, rowvar=False) - np.eye(64)).max() < 0.3
+    assert (ones + noise).min() < 0  # not clipped
+
+
+@pytest.mark.parametrize("sigma", [0.25, 1])
+def test_masking(ones, sigma):
+    x_tilde = corrupted(ones, corruption="masking", sigma=sigma)
+    assert set(np.unique(x_tilde)) <= {0, 0.5}
+    assert (x_tilde == 0).mean() == pytest.approx(sigma, abs=0.015)
+    # Each feature by itself, in every sample.
+    assert abs((x_tilde == 0).mean(axis=0) - sigma).max() < 0.12
+
+
+@pytest.mark.parametrize("sigma", [0.25, 1])
+def test_salt_and_pepper(ones, sigma):
+    x_tilde = corrupted(ones, corruption="salt_and_pepper", sigma=sigma)
+    assert set(np.unique(x_tilde)) <= {0, 0.5, 1}
+    assert (x_tilde == 0).mean() == pytest.approx(sigma / 2, abs=0.015)
+    assert (x_tilde == 1).mean() == pytest.approx(sigma / 2, abs=0.015)
+
+
+def blur(x, sigma, generator):
+    """Mix each feature with its neighbour, as far as chance has it."""
+    share = sigma * torch.rand(len(x), 1, generator=generator, device=x.device)
+    return (1 - share) * x + share * x.roll(1, dims=1)
+
+
+def in_place(x, sigma, generator):
+    return x.mul_(1 - sigma)
+
+
+@pytest.mark.parametrize("corruption", [blur, in_place, "masking", "salt_and_pepper"])
+@pytest.mark.parametrize("Estimator", CORRUPTING)
+def test_a_corruption_is_used_throughout(Estimator, X, corruption):
+    """In training, and in every method that corrupts; and it repeats when seeded."""
+    settings = {"corruption": corruption, "sigma": 0.4}
+    clean = X.copy()
+    model = make(Estimator, **settings).fit(clean)
+    np.testing.assert_array_equal(clean, X)
+    again = make(Estimator, **settings).partial_fit(X).partial_fit(X)
+    np.testing.assert_array_equal(weights(model), weights(again))
+    assert (weights(model) != weights(make(Estimator, sigma=0.4).fit(X))).any()
+
+    X_tilde = model.corrupt(X, random_state=0)
+    assert X_tilde.shape == X.shape
+    assert (X_tilde != X).any()
+    np.testing.assert_allclose(
+        model.reconstruct(X, corrupt=True, random_state=0),
+        model.reconstruct(X_tilde),
+        atol=1e-6,
+    )
+    if corruption == in_place:
+        np.testing.assert_allclose(X_tilde, 0.6 * X, atol=1e-6)
+    chain = model.sample(4, 0, n_steps=2, return_chain=True)
+    np.testing.assert_array_equal(chain[-1], model.sample(4, 0, n_steps=2))
+
+
+def test_the_clean_samples_are_what_is_reconstructed(X):
+    """Also from a corruption that writes into what it is given."""
+    out_of_place = make(DAAETransformer, corruption=lambda x, s, g: x * (1 - s)).fit(X)
+    model = make(DAAETransformer, corruption=in_place).fit(X)
+    np.testing.assert_array_equal(weights(model), weights(out_of_place))
+
+
+def test_integration_draws_are_independent(X):
+    """M corruptions of each sample, each of its own, in one call on M * n rows."""
+    calls = []
+
+    def watched(x, sigma, generator):
+        x_tilde = x + sigma * torch.randn(x.shape, generator=generator)
+        calls.append((x.clone(), x_tilde))
+        return x_tilde
+
+    settings = {"corruption": watched, "max_epochs": 1, "batch_size": 300, "M": 3}
+    make(iDAAETransformer, **settings).fit(X)
+    (x, once), (repeated, thrice) = calls[-2:]
+    assert len(once) == 300
+    assert len(thrice) == 900
+    torch.testing.assert_close(repeated, x.repeat(3, 1))
+    noise = (thrice - repeated).unflatten(0, (3, 300))
+    assert abs(torch.corrcoef(noise.flatten(1)) - torch.eye(3)).max() < 0.03
+
+
+def test_a_corruption_may_draw_from_the_global_generator(X):
+    """Which is seeded for it, and put back."""
+
+    def careless(x, sigma, generator):
+        return x + sigma * torch.randn_like(x)
+
+    models = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        model = make(DAAETransformer, corruption=careless).fit(X)
+        X_tilde = model.corrupt(X, random_state=5)
+        np.testing.assert_array_equal(model.corrupt(X, random_state=5), X_tilde)
+        model.sample(3)
+        assert torch.equal(torch.get_rng_state(), state)
+        models.append(model)
+    np.testing.assert_array_equal(*map(weights, models))
+
+
+BAD_CORRUPTIONS = [
+    ({"corruption": "blur"}, "'gaussian', 'masking', 'salt_and_pepper'"),
+    ({"corruption": "masking", "sigma": 1.5}, r"sigma=1.5 must be at most 1.*masking"),
+    ({"corruption": "salt_and_pepper", "sigma": 2}, "sigma=2 must be at most 1"),
+    ({"corruption": lambda x: x}, "failed with.*positional"),
+    ({"corruption": lambda x, s, g: x[:, 1:]}, r"it returned torch.float32, \(2, 63\)"),
+    ({"corruption": lambda x, s, g: x.double()}, "it returned torch.float64"),
+    ({"corruption": lambda x, s, g: x.numpy()}, "it returned ndarray"),
+    ({"corruption": lambda x, s, g: x.add_(1) and None}, "failed with.*ambiguous"),
+    ({"corruption": lambda x, s, g: None}, "it returned NoneType"),
+]
+
+
+@pytest.mark.parametrize(("params", "message"), BAD_CORRUPTIONS)
+@pytest.mark.parametrize("Estimator", CORRUPTING)
+def test_bad_corruptions(Estimator, X, params, message):
+    model = make(Estimator, **params)
+    for method in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=message):
+            method(X)
+    assert not hasattr(model, "net_")

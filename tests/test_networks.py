@@ -1,0 +1,188 @@
+"""The networks: their shapes, the convolutional ones, and networks of one's own."""
+
+import numpy as np
+import pytest
+import torch
+
+from sklearn_daae import AAETransformer, DAAETransformer, VAETransformer
+from sklearn_daae._networks import NETWORKS
+
+from .conftest import ADVERSARIAL, SMALL, make, weights
+
+CONV = ("conv", {"n_filters": 2})
+
+
+def images(*shape, n_samples=6):
+    random = np.random.default_rng(0)
+    return random.random((n_samples, int(np.prod(shape))), dtype=np.float32)
+
+
+def layers(module, kind):
+    return [layer for layer in module.modules() if isinstance(layer, kind)]
+
+
+def test_the_papers_celeba_network():
+    """4 convolutions of 5x5 and stride 2, a linear layer, and 4 transposed of 3x3."""
+    settings = {"n_components": 200, "max_epochs": 1, "network": "conv"}
+    model = make(DAAETransformer, **settings, image_shape=(3, 64, 64))
+    model.fit(images(3, 64, 64, n_samples=2))
+    convolutions = layers(model.encoder_, torch.nn.Conv2d)
+    assert [c.out_channels for c in convolutions] == [64, 128, 256, 512]
+    assert {(c.kernel_size, c.stride) for c in convolutions} == {((5, 5), (2, 2))}
+    (linear,) = layers(model.encoder_, torch.nn.Linear)
+    assert (linear.in_features, linear.out_features) == (512 * 4 * 4, 200)
+
+    (linear,) = layers(model.decoder_, torch.nn.Linear)
+    assert (linear.in_features, linear.out_features) == (200, 512 * 4 * 4)
+    convolutions = layers(model.decoder_, torch.nn.ConvTranspose2d)
+    assert [c.out_channels for c in convolutions] == [256, 128, 64, 3]
+    assert {(c.kernel_size, c.stride) for c in convolutions} == {((3, 3), (2, 2))}
+    for network, n_layers in ((model.encoder_, 4), (model.decoder_, 4)):
+        assert len(layers(network, torch.nn.ReLU)) == n_layers
+    assert not layers(model.net_.module_, torch.nn.BatchNorm2d)
+    # The discriminator is that of every model.
+    assert [p.shape[0] for p in model.discriminator_.parameters()] == [32, 32, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *[(1, 16, 16), (1, 28, 28), (3, 64, 64), (1, 105, 105), (4, 17, 30)],
+        *[(2, 31, 16), (1, 33, 65), (5, 60, 19), (1, 16, 101)],
+    ],
+)
+def test_output_shape_is_input_shape(shape):
+    X = images(*shape)
+    settings = {"network": CONV, "image_shape": np.array(shape), "max_epochs": 1}
+    model = make(AAETransformer, **settings).fit(X)
+    assert model.transform(X).shape == (6, 4)
+    X_hat = model.reconstruct(X)
+    assert X_hat.shape == X.shape
+    assert np.isfinite(X_hat).all()
+
+
+def test_convolutional_weights_are_glorot_uniform_and_seeded():
+    X = images(1, 32, 32)
+    settings = {"network": ("conv", {"n_filters": 8}), "image_shape": (1, 32, 32)}
+    settings |= {"learning_rate": 1e-20, "max_epochs": 1}
+    state = torch.get_rng_state()
+    models = [make(AAETransformer, **settings).fit(X) for _ in range(2)]
+    assert torch.equal(torch.get_rng_state(), state)
+    np.testing.assert_array_equal(*map(weights, models))
+    for network in (models[0].encoder_, models[0].decoder_):
+        kinds = torch.nn.Conv2d, torch.nn.ConvTranspose2d
+        for layer in layers(network, kinds)[1:]:
+            area = layer.kernel_size[0] ** 2
+            limit = (6 / ((layer.in_channels + layer.out_channels) * area)) ** 0.5
+            assert limit * 0.98 < layer.weight.abs().max() < limit
+            assert abs(layer.bias).max() < 1e-9
+
+
+def test_all_models_have_it(Estimator):
+    X = images(1, 20, 20, n_samples=30)
+    settings = {"network": CONV, "image_shape": (1, 20, 20)}
+    model = make(Estimator, **settings).fit(X)
+    assert model.transform(X).shape == (30, 4)
+    assert model.sample(3, 0).shape == (3, 400)
+    once = make(Estimator, **settings)
+    for _ in range(2):
+        once.partial_fit(X)
+    np.testing.assert_array_equal(weights(model), weights(once))
+
+
+BAD_SHAPES = [
+    ({"network": "conv"}, "needs image_shape"),
+    ({"network": "conv", "image_shape": (1, 8, 8)}, "at least 16 x 16.*'mlp'"),
+    ({"network": "conv", "image_shape": (1, 20, 20)}, "has 400 values, but X has 64"),
+    ({"image_shape": (1, 7, 9)}, "has 63 values, but X has 64"),
+    ({"image_shape": (8, 8)}, r"must be \(channels, height, width\)"),
+    ({"image_shape": (1, 8.0, 8)}, "integers from 1"),
+    ({"image_shape": (0, 8, 8)}, "integers from 1"),
+    ({"image_shape": 64}, "image_shape"),
+    ({"network": "transformer"}, "'mlp', 'conv'"),
+    ({"network": ("conv", {"f": 3})}, "unknown option 'f'. It takes: n_filters"),
+    ({"network": ("mlp", {"f": 3})}, "unknown option 'f'. It takes none"),
+    (
+        {"network": ("conv", {"n_filters": 0}), "image_shape": (1, 16, 16)},
+        "positive integer",
+    ),
+]
+
+
+@pytest.mark.parametrize(("params", "message"), BAD_SHAPES)
+def test_bad_shapes(Estimator, X, params, message):
+    model = make(Estimator, **params)
+    rows = images(1, 16, 16) if params.get("image_shape") == (1, 16, 16) else X
+    for method in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=message):
+            method(rows)
+    assert not hasattr(model, "net_")
+
+
+def test_an_image_shape_is_no_more_than_a_note_without_convolutions(X):
+    model = make(DAAETransformer, image_shape=np.array([1, 8, 8])).fit(X)
+    np.testing.assert_array_equal(
+        weights(model), weights(DAAETransformer(**SMALL).fit(X))
+    )
+    model.partial_fit(X)
+
+
+def test_cannot_go_on_with_another_network():
+    X = images(1, 16, 16, n_samples=10)
+    settings = {"network": CONV, "image_shape": (1, 16, 16), "max_epochs": 1}
+    model = make(AAETransformer, **settings).fit(X)
+    model.set_params(network=["conv", {"n_filters": 2}], image_shape=[1, 16, 16])
+    model.partial_fit(X)
+    with pytest.raises(ValueError, match="network has changed from"):
+        model.set_params(network="mlp").partial_fit(X)
+
+
+def test_a_made_up_network_prior_and_corruption(X):
+    """A model of nothing but a user's own parts."""
+
+    class Convolutional(torch.nn.Module):
+        def __init__(self, n_features, n_outputs):
+            super().__init__()
+            self.conv = torch.nn.Conv1d(1, 3, 5, padding=2)
+            self.linear = torch.nn.LazyLinear(n_outputs)
+
+        def forward(self, x):
+            return self.linear(torch.tanh(self.conv(x[:, None])).flatten(1))
+
+    model = make(
+        DAAETransformer,
+        encoder=Convolutional,
+        decoder=Convolutional,
+        discriminator=lambda k: Convolutional(k, 1),
+        prior=lambda n, k, generator: torch.rand(n, k, generator=generator) ** 2,
+        corruption=lambda x, sigma, generator: x.flip(1),
+        n_components=8,
+        adversarial_weight=0.1,
+        learning_rate=5e-3,
+        max_epochs=20,
+    ).fit(X)
+    errors = (model.reconstruct(X, corrupt=True) - X) ** 2
+    assert errors.mean() < 0.8 * ((X - X.mean(axis=0)) ** 2).mean()
+    np.testing.assert_array_equal(model.corrupt(X), X[:, ::-1])
+    assert model.sample(4, 0).shape == (4, 64)
+
+
+def test_a_kind_of_network_is_one_entry(X, monkeypatch):
+    """Of the table of networks, and no edit elsewhere."""
+
+    def linear(n_in, n_out, generator, layer_sizes, image_shape, *, bias=True):
+        return torch.nn.Linear(n_in, n_out, bias=bias)
+
+    monkeypatch.setitem(NETWORKS, "linear", {"encoder": linear, "decoder": linear})
+    model = make(VAETransformer, network=("linear", {"bias": False})).fit(X)
+    assert model.encoder_.weight.shape == (8, 64)
+    assert model.decoder_.bias is None
+
+
+@pytest.mark.parametrize("Estimator", ADVERSARIAL)
+def test_own_encoder_beside_a_convolutional_decoder(Estimator):
+    X = images(1, 16, 16, n_samples=10)
+    settings = {"network": CONV, "image_shape": (1, 16, 16)}
+    model = make(Estimator, **settings, encoder=torch.nn.Linear).fit(X)
+    assert isinstance(model.encoder_, torch.nn.Linear)
+    assert layers(model.decoder_, torch.nn.ConvTranspose2d)
