@@ -31,8 +31,8 @@ class BaseAutoencoder(
 ):
     """The base of all estimators. Think twice before adding anything.
 
-    A subclass adds its own parameters and says what it minimises (`_objective`) and
-    where sampling starts (`_draw_codes`, `_n_steps`).
+    A subclass adds its own parameters and says what it minimises (`_objective`), and
+    how it is sampled (`_n_steps`).
     """
 
     # The codes are no metadata to route.
@@ -52,7 +52,7 @@ class BaseAutoencoder(
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components), float32
-            The codes E(x).
+            The codes E(x); of a variational model, the means of q(z | x).
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
@@ -151,7 +151,8 @@ class BaseAutoencoder(
         """Draw new samples from the model.
 
         Codes are drawn from the prior and decoded; then the Markov chain of
-        equation 3, corrupt, encode, decode, takes `n_steps` steps.
+        equation 3, corrupt, encode, decode, takes `n_steps` steps. A DAE has no prior:
+        its codes are drawn from a Gaussian fitted to those of its training data.
 
         Parameters
         ----------
@@ -162,9 +163,9 @@ class BaseAutoencoder(
             Pass an int for the same samples at every call.
 
         n_steps : int, default=None
-            Steps of the chain. None is 1 for models whose *corrupted* encodings were
-            matched to the prior, and 0 for the rest, of which the prior can be
-            decoded directly.
+            Steps of the chain. None is 1 for the DAAE and the DVAE, whose *corrupted*
+            encodings were matched to the prior, and for the DAE; and 0 for the rest, of
+            which the prior can be decoded directly.
 
         return_chain : bool, default=False
             Whether to return all states of the chains and not only the last.
@@ -267,7 +268,7 @@ class BaseAutoencoder(
 
     @property
     def encoder_(self):
-        """The trained encoder E. Variational ones give mean and log-variance."""
+        """The trained encoder E. A variational one gives means and log-variances."""
         return self.net_.module_.encoder
 
     @property
