@@ -2,8 +2,10 @@
 
 from ._adversarial import AAETransformer
 from ._denoising import DAETransformer
-from ._denoising_adversarial import DAAETransformer, iDAAETransformer
-from ._variational import DVAETransformer, VAETransformer
+from ._denoising_adversarial import DAAETransformer
+from ._denoising_variational import DVAETransformer
+from ._integrating_adversarial import iDAAETransformer
+from ._variational import VAETransformer
 
 __all__ = [
     "AAETransformer",

@@ -13,7 +13,7 @@ from ._objectives import AdversarialObjective
 from ._optimizers import split_optimizer
 from ._parameters import LAYER_SIZES
 from ._priors import Prior
-from ._sklearn_compat import HasMethods, Interval, StrOptions
+from ._sklearn_compat import Interval, StrOptions
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -30,20 +30,17 @@ class AdversarialAutoencoder(BaseAutoencoder):
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseAutoencoder._parameter_constraints,
-        "prior": [str, tuple, list, callable, HasMethods("rvs")],
+        "prior": "no_validation",  # `Prior` says more itself
         "adversarial_weight": [Interval(Real, 0, None, closed="left")],
         "adversarial_loss": [StrOptions(set(ADVERSARIAL_LOSSES))],
         "discriminator_layer_sizes": LAYER_SIZES,
         "discriminator": [callable, None],
-        "discriminator_optimizer": [str, tuple, list, None],
+        "discriminator_optimizer": "no_validation",
         "discriminator_learning_rate": [
             Interval(Real, 0, None, closed="neither"),
             None,
         ],
     }
-
-    # M of Algorithm 2, for those who have it.
-    _n_integration_steps: ClassVar[int | None] = None
 
     def _check_parameters(self):
         super()._check_parameters()
@@ -54,7 +51,7 @@ class AdversarialAutoencoder(BaseAutoencoder):
             corruption=self._corruption(),
             prior=Prior(self.prior, self.n_components),
             adversarial_loss=ADVERSARIAL_LOSSES[self.adversarial_loss],
-            n_integration_steps=self._n_integration_steps,
+            n_integration_steps=getattr(self, "M", None),
         )
 
     def _network_sizes(self):
@@ -108,14 +105,15 @@ class AAETransformer(AdversarialAutoencoder):
         The distribution p(z) that codes are matched to: "normal", the standard normal;
         "uniform", on [-1, 1] in each component; or "ring", ten Gaussians of standard
         deviation 0.5 whose means are equally spaced on a circle of radius 4, for
-        ``n_components=2``. A pair has other values: ``("uniform", {"low": 0.0, "high":
-        1.0})``, ``("ring", {"n_modes": 8, "radius": 2.0, "scale": 0.1})``.
+        ``n_components=2`` (of 1, its first coordinate). A pair has other values:
+        ``("uniform", {"low": 0.0, "high": 1.0})``, ``("ring", {"n_modes": 8, "radius":
+        2.0, "scale": 0.1})``.
 
-        Or anything with ``rvs(size=..., random_state=...)``, such as a frozen
-        distribution of `scipy.stats`; of one dimension, it is that of each component.
-        Or a `scipy.stats.gaussian_kde`. Or a callable, ``prior(n_samples, n_components,
-        generator)``, with a `torch.Generator`, which returns a tensor or an array of
-        shape (n_samples, n_components).
+        Or anything with ``rvs(size=..., random_state=...)``, which is called with
+        integers, such as a frozen distribution of `scipy.stats`; one of one dimension
+        is that of each component. Or a `scipy.stats.gaussian_kde`. Or a callable,
+        ``prior(n_samples, n_components, generator)``, with a `torch.Generator`, which
+        returns a tensor or an array of shape (n_samples, n_components).
 
     adversarial_weight : float, default=1.0
         Size of the encoder's adversarial update relative to its reconstruction update.
@@ -131,13 +129,10 @@ class AAETransformer(AdversarialAutoencoder):
         all of X lies in [0, 1], else "mse"; name one where parts of the data that are
         fitted apart, as in cross-validation, may differ in that.
 
-    encoder_layer_sizes : array-like of int, default=(1000, 1000)
-        Sizes of the encoder's hidden layers, input side first.
+    encoder_layer_sizes, decoder_layer_sizes : int or array-like, default=(1000, 1000)
+        Sizes of the hidden layers, input side first.
 
-    decoder_layer_sizes : array-like of int, default=(1000, 1000)
-        Sizes of the decoder's hidden layers, input side first.
-
-    discriminator_layer_sizes : array-like of int, default=(1000, 1000)
+    discriminator_layer_sizes : int or array-like, default=(1000, 1000)
         Sizes of the discriminator's hidden layers, input side first.
 
     network : {"mlp", "conv"} or (str, dict), default="mlp"
@@ -147,8 +142,9 @@ class AAETransformer(AdversarialAutoencoder):
         of these, for a CPU. A discriminator is a multilayer perceptron either way.
 
     image_shape : (int, int, int), default=None
-        Channels, height and width of the image that each row of X is, flattened. The
-        network "conv" takes any height and width from 16 up.
+        Channels, height and width of the image that each row of X is, flattened in that
+        order: ``X.transpose(0, 3, 1, 2).reshape(len(X), -1)`` where the channels come
+        last. The network "conv" takes any height and width from 16 up.
 
     encoder, decoder, discriminator : callable, default=None
         Makes your own `torch.nn.Module` instead, from the sizes of its input and
@@ -160,7 +156,7 @@ class AAETransformer(AdversarialAutoencoder):
         The least and the greatest value that X may have, such as ``(0, 255)``. X is
         mapped to [0, 1] as it is read, batch by batch, so that images stay uint8 in
         memory or in a memory-mapped file; and all that is in the space of X is mapped
-        back.
+        back. It is checked in `fit` and `partial_fit`.
 
     optimizer : {"adam", "rmsprop"} or (str, dict), default="adam"
         Optimiser of the encoder and the decoder, with its options in the second form:
@@ -195,8 +191,7 @@ class AAETransformer(AdversarialAutoencoder):
         Epochs without improvement by at least `tol` after which to stop early.
 
     tol : float, default=1e-4
-        The least improvement that counts, in units of X (of its [0, 1] where
-        `input_range` is given), squared.
+        The least improvement that counts, of X as `input_range` maps it.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the present state instead of starting over.
@@ -221,7 +216,7 @@ class AAETransformer(AdversarialAutoencoder):
         Seeds weights, shuffling and all draws. Pass an int for the same weights, bit
         for bit, at every fit on the same machine with the same number of threads.
         Global generators are neither read nor changed (modules, corruptions and priors
-        of your own may draw from torch's, which are then put back).
+        of your own may draw from them, and they are then put back).
 
     Attributes
     ----------

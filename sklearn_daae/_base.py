@@ -1,6 +1,6 @@
 """What every estimator does once it is trained."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from numbers import Integral
 from typing import ClassVar
 
@@ -14,11 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._batches import Rows
 from ._device import release_memory
 from ._markov_chain import markov_chain
-from ._random import (
-    borrowed_global_generator,
-    private_generator,
-    torch_generator,
-)
+from ._random import private_generator, torch_generator
 from ._training import TrainableAutoencoder
 
 # Values that one inference batch may hold: 8 MiB of float32. Larger ones outgrow the
@@ -58,7 +54,7 @@ class BaseAutoencoder(
         X = self._validated(X, reset=False)
         module = self.net_.module_
         return self._map(
-            lambda x: module.encode(module.scale(x)), X, self._n_features_out
+            lambda x, _: module.encode(module.scale(x)), X, self._n_features_out
         )
 
     def inverse_transform(self, Z):
@@ -84,7 +80,7 @@ class BaseAutoencoder(
             )
         module = self.net_.module_
         return self._map(
-            lambda z: module.unscale(module.decode(z)), Z, self.n_features_in_
+            lambda z, _: module.unscale(module.decode(z)), Z, self.n_features_in_
         )
 
     def corrupt(self, X, random_state=None):
@@ -106,12 +102,12 @@ class BaseAutoencoder(
         check_is_fitted(self)
         X = self._validated(X, reset=False)
         module, corruption = self.net_.module_, self.net_.objective.corruption
-        with self._generator(random_state) as generator:
-            return self._map(
-                lambda x: module.unscale(corruption(module.scale(x), generator)),
-                X,
-                X.shape[1],
-            )
+        return self._map(
+            lambda x, generator: module.unscale(corruption(module.scale(x), generator)),
+            X,
+            X.shape[1],
+            random_state,
+        )
 
     def reconstruct(self, X, *, corrupt=False, random_state=None):
         """Encode and decode X.
@@ -135,15 +131,13 @@ class BaseAutoencoder(
         check_is_fitted(self)
         X = self._validated(X, reset=False)
         module, corruption = self.net_.module_, self.net_.objective.corruption
-        if not corrupt:
-            return self._map(module, X, X.shape[1])
 
-        def denoise(x):
-            x_tilde = corruption(module.scale(x), generator)
+        def denoise(x, generator):
+            x = module.scale(x)
+            x_tilde = corruption(x, generator) if corrupt else x
             return module.unscale(module.decode(module.encode(x_tilde)))
 
-        with self._generator(random_state) as generator:
-            return self._map(denoise, X, X.shape[1])
+        return self._map(denoise, X, X.shape[1], random_state)
 
     def sample(
         self, n_samples=1, random_state=None, *, n_steps=None, return_chain=False
@@ -220,9 +214,12 @@ class BaseAutoencoder(
         check_is_fitted(self)
         X = self._validated(X, reset=False)
         reconstruct = self.net_.module_
-        return self._map(
-            lambda x: -(reconstruct(x.clone()) - x).square().mean(1, keepdim=True), X, 1
-        ).ravel()
+
+        def score(x, _):
+            error = reconstruct(x.clone()) - x
+            return -error.square().mean(1, keepdim=True)
+
+        return self._map(score, X, 1).ravel()
 
     def score(self, X, y=None):
         """Return minus the mean squared reconstruction error of X.
@@ -243,12 +240,13 @@ class BaseAutoencoder(
         return float(self.score_samples(X).mean(dtype=np.float64))
 
     @torch.inference_mode()
-    def _map(self, function, X, n_columns):
-        """Apply a function on tensors to all rows of X, in large batches."""
+    def _map(self, function, X, n_columns, random_state=0):
+        """Apply a function of tensors and a generator to all rows, in large batches."""
         source = Rows(X, self.device_)
         out = np.empty((len(X), n_columns), dtype=np.float32)
-        for rows in _slices(len(X), self.n_features_in_):
-            out[rows] = function(source[rows]).cpu().numpy()
+        with self._generator(random_state) as generator:
+            for rows in _slices(len(X), self.n_features_in_):
+                out[rows] = function(source[rows], generator).cpu().numpy()
         release_memory(self.device_)
         return out
 
@@ -261,9 +259,7 @@ class BaseAutoencoder(
         """Return a generator on the device of the fitted networks."""
         random = private_generator(random_state)
         generator = torch_generator(random, self.device_)
-        own = self.net_.objective.draws_globally
-        borrowed = borrowed_global_generator(random, self.device_)
-        with borrowed if own else nullcontext():
+        with self.net_.global_generator(random):
             yield generator
 
     @property

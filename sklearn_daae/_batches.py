@@ -1,6 +1,7 @@
 """The data as float32 tensors on the device: rows of X, and mini-batches of them."""
 
 import mmap
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -40,18 +41,19 @@ class Rows:
 
     def __getitem__(self, rows):
         if isinstance(self.X, torch.Tensor):
-            if isinstance(rows, np.ndarray):
-                rows = torch.from_numpy(rows).to(self.device)
             return self.X[rows].float()
         return torch.from_numpy(self._read(rows)).to(self.device, torch.float32)
 
     def _read(self, rows):
         """Return a copy of rows of X."""
+        dtype = self.X.dtype
+        if dtype.kind == "u" and dtype.itemsize > 1:
+            dtype = np.float32  # torch can do little with the wider of the unsigned
         if self._file is None or isinstance(rows, slice):
-            values = np.array(self.X[rows])
+            values = np.array(self.X[rows], dtype=dtype)
             self._release(values.nbytes)
             return values
-        values = np.empty((len(rows), *self.X.shape[1:]), dtype=self.X.dtype)
+        values = np.empty((len(rows), *self.X.shape[1:]), dtype=dtype)
         step = max(1, _MAPPED_BYTES // _MAPPED_BYTES_OF_A_ROW)
         for start in range(0, len(rows), step):
             part = slice(start, start + step)
@@ -85,7 +87,7 @@ class Rows:
         """
         if self.device.type == "cpu":
             return self
-        dtype = torch.from_numpy(np.array(self.X[:0])).dtype
+        dtype = torch.from_numpy(self._read(slice(0))).dtype
         if dtype == torch.float64:
             dtype = torch.float32
         if self.device.type == "cuda":
@@ -104,7 +106,8 @@ class Rows:
         """
         self._n_mapped += n_bytes
         if self._file is not None and self._n_mapped >= _MAPPED_BYTES:
-            self._file.madvise(mmap.MADV_DONTNEED)
+            with suppress(OSError):  # pages that are locked in memory
+                self._file.madvise(mmap.MADV_DONTNEED)
             self._n_mapped = 0
 
 

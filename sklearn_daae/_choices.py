@@ -2,8 +2,22 @@
 
 from inspect import Parameter, signature
 
+import numpy as np
 
-def split_choice(parameter, value, choices, example):
+
+def as_pair(value):
+    """Return the name and the options that a value stands for, or None."""
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, {})
+    if len(pair) != 2 or not isinstance(pair[0], str) or not isinstance(pair[1], dict):
+        return None
+    name, options = pair
+    return name, {
+        key: option.tolist() if isinstance(option, np.ndarray | np.generic) else option
+        for key, option in options.items()
+    }
+
+
+def split_choice(parameter, value, choices, example, otherwise=""):
     """Return the name and the options that a parameter's value stands for.
 
     Parameters
@@ -20,23 +34,22 @@ def split_choice(parameter, value, choices, example):
     example : str
         A pair, for the message.
 
+    otherwise : str
+        What else the value may be, for the message.
+
     Raises
     ------
     ValueError
         If the value is neither a known name nor a pair of one and a dict.
     """
-    pair = (value, {})
-    if isinstance(value, list | tuple):
-        pair = tuple(value)
-    is_pair = len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], dict)
-    if not is_pair or pair[0] not in choices:
+    pair = as_pair(value)
+    if pair is None or pair[0] not in choices:
         known = ", ".join(map(repr, choices))
         raise ValueError(
             f"{parameter}={value!r} is not known. Use one of: {known}, or a pair of "
-            f"one and its options: {example}."
+            f"one and its options: {example}{otherwise}."
         )
-    name, options = pair
-    return name, dict(options)
+    return pair
 
 
 def check_options(parameter, value, options, function):

@@ -11,7 +11,7 @@ from ._random import checking_generator
 
 def gaussian(x, sigma, generator):
     """Add Gaussian noise of standard deviation `sigma`, without clipping."""
-    noise = torch.randn(x.shape, generator=generator, device=x.device)
+    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
     return noise.mul_(sigma).add_(x)
 
 
@@ -55,17 +55,18 @@ class Corruption:
     """
 
     def __init__(self, process, sigma):
-        if not callable(process) and process not in CORRUPTIONS:
-            known = ", ".join(map(repr, CORRUPTIONS))
-            raise ValueError(
-                f"corruption={process!r} is not known. Use one of: {known}, or a "
-                "callable: corruption(x, sigma, generator), which returns x_tilde."
-            )
-        if process in _PROBABILITIES and sigma > 1:
-            raise ValueError(
-                f"sigma={sigma!r} must be at most 1 with corruption={process!r}: it is "
-                "the probability that a feature is corrupted."
-            )
+        if not callable(process):
+            if not isinstance(process, str) or process not in CORRUPTIONS:
+                known = ", ".join(map(repr, CORRUPTIONS))
+                raise ValueError(
+                    f"corruption={process!r} is not known. Use one of: {known}, or a "
+                    "callable: corruption(x, sigma, generator), which returns x_tilde."
+                )
+            if process in _PROBABILITIES and sigma > 1:
+                raise ValueError(
+                    f"sigma={sigma!r} must be at most 1 with corruption={process!r}: "
+                    "it is the probability that a feature is corrupted."
+                )
         self.process = process
         self.sigma = sigma
 
@@ -82,38 +83,38 @@ class Corruption:
         """
         x = x.repeat(n_draws, 1)
         if self.is_own:
-            return self.process(x, self.sigma, generator)
+            x_tilde = self.process(x, self.sigma, generator)
+            if getattr(x_tilde, "shape", None) != x.shape:
+                raise self._refusal(
+                    f"for x of shape {tuple(x.shape)} it returned "
+                    f"{getattr(x_tilde, 'shape', x_tilde)}"
+                )
+            return torch.as_tensor(x_tilde, dtype=x.dtype, device=x.device)
         if self.sigma == 0:
             return x
         return CORRUPTIONS[self.process](x, self.sigma, generator)
 
     def check(self, n_features, device):
-        """Refuse a process of the user's own that does not do its part.
+        """Try a process of the user's own.
 
         Raises
         ------
         ValueError
-            If it fails, or does not return a float32 tensor of the shape of x.
+            If it fails, or does not return finite values in the shape of x.
         """
         if not self.is_own:
             return
-        must = (
-            f"corruption={self.process!r} must return a float32 tensor of the shape "
-            "and on the device of x"
-        )
         with checking_generator(device) as generator:
-            x = torch.full((2, n_features), 0.5, device=device)
+            x = torch.full((2, n_features), 0.5, dtype=torch.float32, device=device)
             try:
-                x_tilde = self(x, generator)
+                is_finite = torch.isfinite(self(x, generator)).all()
             except Exception as error:
-                raise ValueError(f"{must}, but it failed with: {error!r}") from error
-        kind = type(x_tilde).__name__
-        if isinstance(x_tilde, torch.Tensor):
-            same = (x_tilde.shape, x_tilde.dtype, x_tilde.device)
-            if same == (x.shape, x.dtype, x.device):
-                return
-            kind = f"{x_tilde.dtype}, {tuple(x_tilde.shape)}, {x_tilde.device}"
-        raise ValueError(
-            f"{must}, but for x of {x.dtype}, {tuple(x.shape)}, {x.device} it returned "
-            f"{kind}."
+                raise self._refusal(f"it failed with: {error!r}") from error
+        if not is_finite:
+            raise self._refusal("it returned values that are not finite")
+
+    def _refusal(self, what):
+        return ValueError(
+            f"corruption={self.process!r} is called as corruption(x, sigma, generator) "
+            f"and must return x_tilde, a finite tensor of the shape of x; but {what}."
         )

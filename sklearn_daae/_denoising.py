@@ -1,4 +1,4 @@
-"""Denoising autoencoders: reconstruction alone, no prior."""
+"""The denoising autoencoder: reconstruction alone, no prior."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,6 +10,9 @@ from ._base import BaseAutoencoder
 from ._batches import Batches
 from ._objectives import DenoisingObjective
 from ._parameters import CorruptionParameters
+
+# Rows whose codes a stream of small calls of `partial_fit` is remembered by.
+_N_REMEMBERED = 1000
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -30,27 +33,25 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         Level of the corruption. Of "gaussian", the standard deviation of the noise, in
         units of X (of its [0, 1] where `input_range` is given). Of "masking" and
         "salt_and_pepper", the probability that a feature is corrupted. 0 corrupts
-        nothing.
+        nothing, unless the corruption is your own.
 
     corruption : str or callable, default="gaussian"
         The corruption process, drawn anew at every use: "gaussian" adds Gaussian noise
         and does not clip, "masking" sets features to 0, "salt_and_pepper" sets them to
-        0 or 1, either as likely.
+        0 or 1, either as likely. These are values of the [0, 1] that `input_range` is
+        mapped to, where it is given.
 
         Your own is called as ``corruption(x, sigma, generator)`` with a float32 tensor
-        of shape (n_samples, n_features) and a `torch.Generator` on its device, and
-        returns a tensor of the same kind. It may change x in place.
+        of shape (n_samples, n_features), mapped likewise, and a `torch.Generator` on
+        its device, and returns a tensor of the same shape. It may change x in place.
 
     reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
         Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where
         all of X lies in [0, 1], else "mse"; name one where parts of the data that are
         fitted apart, as in cross-validation, may differ in that.
 
-    encoder_layer_sizes : array-like of int, default=(1000, 1000)
-        Sizes of the encoder's hidden layers, input side first.
-
-    decoder_layer_sizes : array-like of int, default=(1000, 1000)
-        Sizes of the decoder's hidden layers, input side first.
+    encoder_layer_sizes, decoder_layer_sizes : int or array-like, default=(1000, 1000)
+        Sizes of the hidden layers, input side first.
 
     network : {"mlp", "conv"} or (str, dict), default="mlp"
         Multilayer perceptrons of the sizes above, or the paper's convolutional network
@@ -59,8 +60,9 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         of these, for a CPU.
 
     image_shape : (int, int, int), default=None
-        Channels, height and width of the image that each row of X is, flattened. The
-        network "conv" takes any height and width from 16 up.
+        Channels, height and width of the image that each row of X is, flattened in that
+        order: ``X.transpose(0, 3, 1, 2).reshape(len(X), -1)`` where the channels come
+        last. The network "conv" takes any height and width from 16 up.
 
     encoder, decoder : callable, default=None
         Makes your own `torch.nn.Module` instead, from the sizes of its input and
@@ -71,7 +73,7 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         The least and the greatest value that X may have, such as ``(0, 255)``. X is
         mapped to [0, 1] as it is read, batch by batch, so that images stay uint8 in
         memory or in a memory-mapped file; and all that is in the space of X is mapped
-        back.
+        back. It is checked in `fit` and `partial_fit`.
 
     optimizer : {"adam", "rmsprop"} or (str, dict), default="adam"
         Optimiser of the encoder and the decoder, with its options in the second form:
@@ -100,8 +102,7 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         Epochs without improvement by at least `tol` after which to stop early.
 
     tol : float, default=1e-4
-        The least improvement that counts, in units of X (of its [0, 1] where
-        `input_range` is given), squared.
+        The least improvement that counts, of X as `input_range` maps it.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the present state instead of starting over.
@@ -126,7 +127,7 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         Seeds weights, shuffling and all draws. Pass an int for the same weights, bit
         for bit, at every fit on the same machine with the same number of threads.
         Global generators are neither read nor changed (modules, corruptions and priors
-        of your own may draw from torch's, which are then put back).
+        of your own may draw from them, and they are then put back).
 
     Attributes
     ----------
@@ -153,10 +154,14 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         Where the networks are.
 
     code_mean_ : ndarray of shape (n_components,)
-        Mean of the codes of the rows last trained on.
+        Mean of the codes of the training data. After `partial_fit`, of the last 1,000
+        rows or, where one call had more, of its rows.
 
     code_covariance_ : ndarray of shape (n_components, n_components)
         Their covariance.
+
+    n_codes_ : int
+        How many codes these are estimated from.
 
     n_features_in_ : int
         Number of features seen during `fit`.
@@ -210,21 +215,28 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         return DenoisingObjective(corruption=self._corruption())
 
     @torch.inference_mode()
-    def _after_training(self, batches):
+    def _after_training(self, batches, *, goes_on):
         """Fit a Gaussian to the codes of what it was trained on, a block at a time."""
-        module, n_samples, mean, scatter = self.net_.module_, 0, 0.0, 0.0
-        for x in Batches(batches.source, rows=batches.rows, batch_size=1024):
-            Z = module.encode(module.scale(x)).cpu().double().numpy()
-            # Means and sums of squares of two parts, combined without cancellation.
-            share = len(Z) / (n_samples + len(Z))
-            difference = Z.mean(axis=0) - mean
-            Z -= Z.mean(axis=0)
-            scatter += Z.T @ Z
-            scatter += n_samples * share * np.outer(difference, difference)
-            mean += share * difference
-            n_samples += len(Z)
-        self.code_mean_ = mean
-        self.code_covariance_ = scatter / n_samples
+        n_samples, mean, covariance = 0, 0.0, 0.0
+        if goes_on:
+            # A stream of few rows at a time is remembered as far back as a Gaussian
+            # needs, and codes of networks that have changed since no further.
+            n_samples = min(self.n_codes_, max(0, _N_REMEMBERED - len(batches.rows)))
+            mean, covariance = self.code_mean_, self.code_covariance_
+        net = self.net_
+        with net.global_generator(np.random.default_rng(0)):
+            for x in Batches(batches.source, rows=batches.rows, batch_size=1024):
+                Z = net.module_.encode(net.module_.scale(x)).cpu().double().numpy()
+                # Two parts are combined without cancellation.
+                share = len(Z) / (n_samples + len(Z))
+                difference = Z.mean(axis=0) - mean
+                between = share * (1 - share) * np.outer(difference, difference)
+                within = np.cov(Z, rowvar=False, bias=True).reshape(between.shape)
+                covariance = (1 - share) * covariance + share * within + between
+                mean = mean + share * difference
+                n_samples += len(Z)
+        self.n_codes_ = n_samples
+        self.code_mean_, self.code_covariance_ = mean, covariance
 
     def _draw_codes(self, n_samples, generator):
         # A root of the covariance by eigenvectors: it may be singular.

@@ -1,6 +1,7 @@
 """Devices and numerical precision."""
 
 from contextlib import contextmanager, nullcontext
+from threading import Lock
 
 import torch
 
@@ -47,15 +48,32 @@ def mixed_precision(precision, device):
     return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
+_repeating = Lock()
+_n_repeating = 0
+
+
 @contextmanager
 def repeatable_convolutions(device):
-    """Have cuDNN use those of its algorithms that always give the same result."""
-    before = torch.backends.cudnn.deterministic
-    torch.backends.cudnn.deterministic = before or device.type == "cuda"
+    """Have cuDNN use those of its algorithms that always give the same result.
+
+    The setting is one for all threads: the last of them to leave puts it back.
+    """
+    global _n_repeating, _deterministic_before
+    if device.type != "cuda":
+        yield
+        return
+    with _repeating:
+        if _n_repeating == 0:
+            _deterministic_before = torch.backends.cudnn.deterministic
+            torch.backends.cudnn.deterministic = True
+        _n_repeating += 1
     try:
         yield
     finally:
-        torch.backends.cudnn.deterministic = before
+        with _repeating:
+            _n_repeating -= 1
+            if _n_repeating == 0:
+                torch.backends.cudnn.deterministic = _deterministic_before
 
 
 def release_memory(device):

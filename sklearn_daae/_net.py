@@ -50,8 +50,8 @@ class AutoencoderNet(NeuralNet):
         The only random state. Each epoch seeds a new generator on the device from it.
 
     draws_globally : bool
-        Whether the networks may draw from torch's global generators, as the dropout
-        of a user's module does.
+        Whether code of the user's may draw from global generators, as the dropout of
+        a module does.
 
     structure : dict
         The estimator's parameters that the networks and optimisers were made with.
@@ -193,7 +193,8 @@ class AutoencoderNet(NeuralNet):
         self.watches_gradients_ = self._any_callback_has("on_grad_computed")
         watches_batches = self._any_callback_has("on_batch_begin", "on_batch_end")
         losses, sizes = [], []
-        with self.global_generator(), repeatable_convolutions(self.device):
+        repeatable = repeatable_convolutions(self.device)
+        with self.global_generator(self.random), repeatable:
             for x in batches.shuffled(self.random):
                 batch = {"batch": (x, None), "training": True}
                 if watches_batches:
@@ -213,10 +214,10 @@ class AutoencoderNet(NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] *= self.learning_rate_decay
 
-    def global_generator(self):
-        """Return the context in which the networks may draw random numbers."""
+    def global_generator(self, random):
+        """Return the context in which users' own code may draw random numbers."""
         if self.draws_globally:
-            return borrowed_global_generator(self.random, self.device)
+            return borrowed_global_generator(random, self.device)
         return nullcontext()
 
     def train_step(self, x):
@@ -271,8 +272,8 @@ class AutoencoderNet(NeuralNet):
         if not is_finite:
             raise ValueError(
                 f"Training diverged in epoch {len(self.history)}: a loss is no longer "
-                "finite. Scale X, to the range [0, 1] if you can, or lower "
-                "learning_rate."
+                "finite. Scale X, to the range [0, 1] if you can, as input_range does, "
+                "or lower learning_rate."
             )
 
     def _record_loss(self, name, loss):
@@ -289,9 +290,10 @@ class AutoencoderNet(NeuralNet):
     def validation_error(self, batches):
         """Return the mean squared error of R(E(x)), of x as the networks see it."""
         module, errors = self.module_, []
-        for x in map(module.scale, batches):
-            x_hat = module.decode(module.encode(x.clone()))
-            errors.append((x_hat - x).square().mean(1).sum())
+        with self.global_generator(np.random.default_rng(0)):
+            for x in map(module.scale, batches):
+                x_hat = module.decode(module.encode(x.clone()))
+                errors.append((x_hat - x).square().mean(1).sum())
         return torch.stack(errors).cpu().double().sum().item() / len(batches.rows)
 
     @contextmanager

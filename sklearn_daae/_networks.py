@@ -84,6 +84,7 @@ def _filters(n_filters):
             f"network=('conv', {{'n_filters': {n_filters!r}}}) must have a positive "
             "integer there: the number of filters of the first convolution."
         )
+    n_filters = int(n_filters)
     return [n_filters, 2 * n_filters, 4 * n_filters, 8 * n_filters]
 
 
@@ -148,6 +149,7 @@ class Autoencoder(nn.Module):
 
     def scale(self, x):
         """Return rows of X as the networks see them."""
+        x = x.float()
         if self.input_range is None:
             return x
         low, high = self.input_range
@@ -193,9 +195,11 @@ class Autoencoder(nn.Module):
                 f"The module that the parameter {name!r} makes must map (n_samples, "
                 f"{n_in}) to (n_samples, {n_out})"
             )
+            if name == "encoder" and n_out == 2 * self.n_components:
+                must += ", the means of the codes and then their log-variances"
             try:
                 out = getattr(self, name)(torch.zeros(2, n_in))
-            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            except Exception as error:
                 raise ValueError(f"{must}, but it failed with: {error}") from error
             if not isinstance(out, torch.Tensor) or out.shape != (2, n_out):
                 got = tuple(out.shape) if hasattr(out, "shape") else type(out).__name__

@@ -49,7 +49,8 @@ class DenoisingObjective:
     def _learn_to_reconstruct(self, x, module, criterion, generator, minimise):
         """Return x_tilde and the loss. The numbers are the lines of Algorithm 1."""
         x_tilde = self.corruption(x, generator)  # 3
-        x_hat = module.decoder(module.encoder(x_tilde))  # 4, 5
+        # A copy, for an encoder that works in place: x_tilde is encoded again.
+        x_hat = module.decoder(module.encoder(x_tilde.clone()))  # 4, 5
         loss = criterion(x_hat.float(), x)  # 7
         minimise("reconstruction", loss)  # 8, 9
         return x_tilde, loss

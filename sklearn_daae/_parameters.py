@@ -11,7 +11,7 @@ import torch
 from sklearn.base import BaseEstimator
 from skorch.callbacks import Callback
 
-from ._choices import check_options, split_choice
+from ._choices import as_pair, check_options, split_choice
 from ._corruption import Corruption
 from ._losses import RECONSTRUCTION_LOSSES
 from ._networks import NETWORKS
@@ -21,6 +21,9 @@ from ._sklearn_compat import Interval, StrOptions
 # The constraint on the sizes of hidden layers: one, or several.
 LAYER_SIZES = ["array-like", Interval(Integral, 1, None, closed="left")]
 
+# The networks that a model may have, each a parameter and a part of its module.
+NETWORK_NAMES = ("encoder", "decoder", "discriminator")
+
 # The parameters that what is already trained was made with.
 _STRUCTURE = [
     "n_components",
@@ -29,9 +32,7 @@ _STRUCTURE = [
     "discriminator_layer_sizes",
     "network",
     "image_shape",
-    "encoder",
-    "decoder",
-    "discriminator",
+    *NETWORK_NAMES,
     "input_range",
     "optimizer",
     "discriminator_optimizer",
@@ -75,12 +76,12 @@ class AutoencoderParameters(BaseEstimator):
         "reconstruction_loss": [StrOptions({"auto", *RECONSTRUCTION_LOSSES})],
         "encoder_layer_sizes": LAYER_SIZES,
         "decoder_layer_sizes": LAYER_SIZES,
-        "network": [str, tuple, list],
-        "image_shape": ["array-like", None],
+        "network": "no_validation",  # those below say more themselves
+        "image_shape": "no_validation",
         "encoder": [callable, None],
         "decoder": [callable, None],
-        "input_range": ["array-like", None],
-        "optimizer": [str, tuple, list],
+        "input_range": "no_validation",
+        "optimizer": "no_validation",
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -103,9 +104,9 @@ class AutoencoderParameters(BaseEstimator):
         for name, value in self.get_params(deep=False).items():
             if name.endswith("_layer_sizes"):
                 _check_layer_sizes(name, value)
-            elif name.endswith("optimizer") and value is not None:
+            elif name == "optimizer" or (name.endswith("optimizer") and value):
                 split_optimizer(name, value)
-            elif isinstance(value, torch.nn.Module):
+            elif name in NETWORK_NAMES and isinstance(value, torch.nn.Module):
                 raise ValueError(
                     f"{name} must be a callable that makes a module, for example a "
                     f"class or a function, but it is a module: {value!r}."
@@ -129,11 +130,12 @@ class AutoencoderParameters(BaseEstimator):
                     f"network={self.network!r} needs image_shape=(channels, height, "
                     "width), the shape of the image that each row of X is."
                 )
-            if min(self.image_shape[1:]) < 16:
+            _, height, width = self.image_shape
+            if min(height, width) < 16:
                 raise ValueError(
-                    f"image_shape={self.image_shape!r} is too small for network="
-                    f"{self.network!r}, which needs images of at least 16 x 16. Use "
-                    "network='mlp'."
+                    f"network={self.network!r} needs images of at least 16 x 16, but "
+                    f"image_shape={self.image_shape!r}, (channels, height, width), has "
+                    f"{height} x {width}. Use network='mlp' for smaller ones."
                 )
 
     def _network(self):
@@ -146,11 +148,13 @@ class AutoencoderParameters(BaseEstimator):
         """Return the parameters that networks and optimisers are made with."""
 
         def plain(name, value):
-            # 100, [100] and (100,) are the same layers; so are a list and a pair.
-            is_array = name.endswith(("_layer_sizes", "_shape", "_range"))
-            if is_array and value is not None:
+            # 100, [100] and (100,) are the same layers; "adam" and ("adam", {}) the
+            # same optimiser.
+            if value is None or name in NETWORK_NAMES:
+                return value
+            if name.endswith(("_layer_sizes", "_shape", "_range")):
                 return tuple(np.atleast_1d(value).tolist())
-            return deepcopy(tuple(value)) if isinstance(value, list | tuple) else value
+            return deepcopy(as_pair(value) or value)
 
         return {name: plain(name, getattr(self, name, None)) for name in _STRUCTURE}
 
@@ -171,7 +175,7 @@ class CorruptionParameters(AutoencoderParameters):
 
     _parameter_constraints: ClassVar[dict] = {
         "sigma": [Interval(Real, 0, None, closed="left")],
-        "corruption": [str, callable],
+        "corruption": "no_validation",
     }
 
     def _corruption(self):
@@ -188,8 +192,9 @@ def _check_layer_sizes(name, value):
 
 
 def _check_image_shape(value):
-    sides = list(value)
-    if len(sides) != 3 or not all(isinstance(n, Integral) and n >= 1 for n in sides):
+    sides = np.asarray(value).tolist()
+    are_three = np.shape(sides) == (3,)
+    if not are_three or not all(isinstance(n, Integral) and n >= 1 for n in sides):
         raise ValueError(
             f"image_shape={value!r} must be (channels, height, width), integers from 1 "
             "up, for example (1, 28, 28)."
@@ -197,12 +202,17 @@ def _check_image_shape(value):
 
 
 def _check_input_range(value):
-    bounds = list(value)
-    is_pair = len(bounds) == 2 and all(isinstance(bound, Real) for bound in bounds)
-    if not is_pair or not np.isfinite(bounds).all() or bounds[0] >= bounds[1]:
+    bounds = np.asarray(value).tolist()
+    is_pair = np.shape(bounds) == (2,) and all(isinstance(b, Real) for b in bounds)
+    # Less than 256 steps of float32 in between would be a coarse image indeed.
+    if (
+        not is_pair
+        or not np.isfinite(bounds).all()
+        or bounds[1] - bounds[0] < 2**8 * np.spacing(np.float32(np.abs(bounds).max()))
+    ):
         raise ValueError(
             f"input_range={value!r} must be (low, high), finite numbers with low < "
-            "high, for example (0, 255)."
+            "high, for example (0, 255), and further apart than float32 can resolve."
         )
 
 

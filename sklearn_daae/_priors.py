@@ -4,6 +4,7 @@ The generator is torch's, on the device where z is wanted.
 """
 
 from functools import partial
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -14,25 +15,30 @@ from ._random import checking_generator
 
 def normal(n_samples, n_components, generator):
     """Draw from the standard normal distribution."""
-    return torch.randn(
-        n_samples, n_components, generator=generator, device=generator.device
-    )
+    shape = n_samples, n_components
+    device = generator.device
+    return torch.randn(shape, generator=generator, device=device, dtype=torch.float32)
 
 
 def uniform(n_samples, n_components, generator, *, low=-1.0, high=1.0):
     """Draw from the uniform distribution on [low, high) in each component."""
-    z = torch.rand(
-        n_samples, n_components, generator=generator, device=generator.device
-    )
+    if not low < high:
+        raise ValueError("low must be a number less than high")
+    shape = n_samples, n_components
+    z = torch.rand(shape, generator=generator, device=generator.device)
     return z.mul_(high - low).add_(low)
 
 
 def ring(n_samples, n_components, generator, *, n_modes=10, radius=4.0, scale=0.5):
     """Draw from 2-D Gaussians whose means are equally spaced on a circle.
 
-    A single component is the ring seen from the side, its first coordinate:
-    scikit-learn's checks ask for that of every estimator.
+    A single component is the ring's first coordinate: scikit-learn's checks set
+    n_components to 1.
     """
+    if not isinstance(n_modes, Integral) or n_modes < 1:
+        raise ValueError("n_modes must be an integer from 1 up")
+    if not (radius >= 0 and scale >= 0):
+        raise ValueError("radius and scale must not be negative")
     if n_components > 2:
         raise ValueError("the ring lies in a plane, so that n_components must be 2")
     modes = torch.randint(
@@ -68,14 +74,24 @@ class Prior:
         self.n_components = n_components
         self.is_own = True
         if hasattr(prior, "rvs"):
-            self._draw = partial(_draw_on_host, prior.rvs)
+            self._draw = _Distribution(prior.rvs)
+            self._call = "rvs(size=..., random_state=...), with integers,"
         elif hasattr(prior, "resample"):  # scipy.stats.gaussian_kde
-            self._draw = partial(_draw_on_host, partial(_resample, prior))
+            self._draw = _Distribution(partial(_resample, prior))
+            self._call = "resample(size=..., seed=...)"
         elif callable(prior):
             self._draw = prior
+            self._call = "prior(n_samples, n_components, generator)"
         else:
-            example = "('ring', {'radius': 2.0})"
-            name, options = split_choice("prior", prior, PRIORS, example)
+            name, options = split_choice(
+                "prior",
+                prior,
+                PRIORS,
+                "('ring', {'radius': 2.0})",
+                ", an object with rvs(size=..., random_state=...), such as a frozen "
+                "distribution of scipy.stats, or a callable: prior(n_samples, "
+                "n_components, generator)",
+            )
             check_options("prior", prior, options, PRIORS[name])
             self._draw = partial(PRIORS[name], **options)
             self.is_own = False
@@ -83,52 +99,69 @@ class Prior:
     def __call__(self, n_samples, generator):
         """Return codes of shape (n_samples, n_components), float32."""
         z = self._draw(n_samples, self.n_components, generator)
+        if not isinstance(z, torch.Tensor):
+            z = np.asarray(z)
+        if z.shape != (n_samples, self.n_components):
+            raise ValueError(
+                f"it returned codes of shape {tuple(z.shape)} where "
+                f"{(n_samples, self.n_components)} is needed"
+            )
         return torch.as_tensor(z, dtype=torch.float32, device=generator.device)
 
     def check(self, device):
-        """Refuse a prior that cannot be drawn from.
+        """Try to draw from it.
 
         Raises
         ------
         ValueError
             If it fails, is of the wrong dimension or draws what is not finite.
         """
-        with checking_generator(device) as generator:
-            for n_samples in (1, 100):
-                try:
-                    z = self(n_samples, generator)
-                except Exception as error:
-                    raise ValueError(
-                        f"prior={self.prior!r} cannot be drawn from with n_components="
-                        f"{self.n_components}: {error}"
-                    ) from error
-                if z.shape != (n_samples, self.n_components):
-                    raise ValueError(
-                        f"prior={self.prior!r} draws codes of shape {tuple(z.shape)} "
-                        f"where {(n_samples, self.n_components)} is needed. Use a "
-                        f"prior of n_components={self.n_components} dimensions, or "
-                        "set n_components to the prior's."
-                    )
-                if not torch.isfinite(z).all():
-                    raise ValueError(
-                        f"prior={self.prior!r} draws values that are not finite."
-                    )
+        trial = checking_generator(device, draws_globally=self.is_own)
+        try:
+            with trial as generator:
+                draws = [self(n_samples, generator) for n_samples in (100, 1)]
+            if not all(torch.isfinite(z).all() for z in draws):
+                raise ValueError("it returned values that are not finite")
+        except Exception as error:
+            how = ""
+            if self.is_own:
+                how = (
+                    f" It is called as {self._call} and must return n_samples codes of "
+                    "n_components finite values each."
+                )
+            raise ValueError(
+                f"prior={self.prior!r} cannot be drawn from with n_components="
+                f"{self.n_components}: {error}.{how}"
+            ) from error
 
 
-def _draw_on_host(rvs, n_samples, n_components, generator):
-    """Draw by ``rvs(size=, random_state=)``, as SciPy's distributions do.
+class _Distribution:
+    """Draws by ``rvs(size=, random_state=)``, as SciPy's distributions do.
 
-    A one-dimensional distribution is that of every component.
+    One of one dimension is that of every component.
     """
-    # One number goes to the host, where such distributions are drawn from anyway.
-    seed = torch.randint(2**31, (), generator=generator, device=generator.device)
-    # A single draw would not tell the two kinds apart: SciPy drops its first axis.
-    z = np.asarray(rvs(size=n_samples + 1, random_state=seed.item()))
-    if z.ndim > 1:
-        return z[:n_samples]
-    if n_components > 1:
-        z = rvs(size=n_samples * n_components, random_state=seed.item())
-    return np.reshape(z[: n_samples * n_components], (n_samples, n_components))
+
+    def __init__(self, rvs):
+        self.rvs = rvs
+        self.n_axes = None
+
+    def __call__(self, n_samples, n_components, generator):
+        if self.n_axes is None:
+            self.n_axes = self._count_axes()
+        # One number goes to the host, where such distributions are drawn from anyway.
+        seed = torch.randint(2**31, (), generator=generator, device=generator.device)
+        size = (n_samples, n_components) if self.n_axes == 1 else n_samples
+        z = np.asarray(self.rvs(size=size, random_state=seed.item()))
+        # SciPy drops axes of length one.
+        shape = n_samples, n_components
+        return z.reshape(shape) if z.size == n_samples * n_components else z
+
+    def _count_axes(self):
+        """Return the axes of two draws: one, where each is a number."""
+        try:
+            return np.ndim(self.rvs(size=2, random_state=0))
+        except ValueError:  # numbers of as many kinds as there are components
+            return 1
 
 
 def _resample(kde, size, random_state):

@@ -1,6 +1,7 @@
 """Random numbers that leave every global generator as it was."""
 
-from contextlib import contextmanager
+import random as std_random
+from contextlib import contextmanager, nullcontext
 from threading import RLock
 
 import numpy as np
@@ -38,7 +39,7 @@ def torch_generator(random, device):
     return generator
 
 
-# Held while torch's global generators are ours: two threads that save, seed and restore
+# Held while the global generators are ours: two threads that save, seed and restore
 # them at once would take each other's states. The thread that holds it may take it
 # again: a callback may sample from one model while another trains.
 _borrowing = RLock()
@@ -46,7 +47,7 @@ _borrowing = RLock()
 
 @contextmanager
 def borrowed_global_generator(random, device):
-    """Seed torch's global generators from `random`, and put them back on leaving.
+    """Seed all global generators from `random`, and put them back on leaving.
 
     For code that may draw from nowhere else: the modules that users bring, at their
     initialisation and in dropout, and users' own corruptions and priors. One thread at
@@ -55,16 +56,23 @@ def borrowed_global_generator(random, device):
     seed = int(random.integers(2**63))
     devices = [device] if device.type == "cuda" else []
     with _borrowing, torch.random.fork_rng(devices):
+        states = std_random.getstate(), np.random.get_state()  # noqa: NPY002
+        std_random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
         torch.default_generator.manual_seed(seed)
         for cuda_device in devices:
             with torch.cuda.device(cuda_device):
                 torch.cuda.manual_seed(seed)
-        yield
+        try:
+            yield
+        finally:
+            std_random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
 
 
 @contextmanager
-def checking_generator(device):
-    """Return a generator to try users' own code with, which costs no random number."""
+def checking_generator(device, *, draws_globally=True):
+    """Return a generator to try a process with, which takes no number from another."""
     random = np.random.default_rng(0)
-    with borrowed_global_generator(random, device):
+    with borrowed_global_generator(random, device) if draws_globally else nullcontext():
         yield torch_generator(random, device)

@@ -14,13 +14,14 @@ from ._losses import RECONSTRUCTION_LOSSES
 from ._net import AutoencoderNet
 from ._networks import NETWORKS, Autoencoder, multilayer_perceptron
 from ._optimizers import split_optimizer
-from ._parameters import AutoencoderParameters
+from ._parameters import NETWORK_NAMES, AutoencoderParameters
 from ._random import borrowed_global_generator, private_generator, torch_generator
 from ._sklearn_compat import CallbackSupportMixin, with_callbacks
 
 # Read as they are, batch by batch; anything else becomes float32 as a whole.
 _DTYPES = [
-    np.dtype(kind) for kind in ("f4", "f8", "f2", "u1", "i1", "i2", "i4", "i8", "bool")
+    np.dtype(kind)
+    for kind in ("f4", "f8", "f2", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?")
 ]
 
 
@@ -129,7 +130,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 training, validation = self._batches(X, device, early_stopping)
                 net.fit_loop(training, validation, n_epochs, observers=observers)
                 self.net_ = net
-                self._after_training(training)
+                self._after_training(training, goes_on=goes_on and single_pass)
         finally:
             release_memory(device)
         return self
@@ -157,7 +158,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             validation = Batches(source, rows=held_out, batch_size=1024)
         return Batches(source, rows=rows, batch_size=self.batch_size), validation
 
-    def _after_training(self, batches):
+    def _after_training(self, batches, *, goes_on):
         """Learn what else a fitted model needs of the rows that it was trained on."""
 
     def _validated(self, X, *, reset, min_samples=1):
@@ -170,7 +171,8 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             ensure_min_samples=min_samples,
         )
         # The networks compute in float32, batch by batch.
-        if X.dtype == np.float64 and max(X.max(), -X.min()) > np.finfo(np.float32).max:
+        largest = float(np.finfo(np.float32).max)
+        if X.dtype == np.float64 and max(map(abs, _bounds(X))) > largest:
             raise ValueError(
                 "Input X contains a value too large for dtype('float32'). Scale X."
             )
@@ -178,8 +180,8 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _resolve_reconstruction_loss(self, X, goes_on):
         """Return the name of the loss, and refuse an X that it is not defined on."""
-        bounds = np.array(Rows(X, torch.device("cpu")).bounds())
-        least, most = (0, 1) if self.input_range is None else self.input_range
+        bounds = np.array(_bounds(X))
+        least, most = self._structure()["input_range"] or (0, 1)
         low, high = (bounds - least) / (most - least)
         # MinMaxScaler gives values that rounding has taken a little out of range.
         rounding = 4 * np.finfo(np.float32).eps
@@ -275,8 +277,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         return {"encoder": (d, k), "decoder": (k, d)}
 
     def _has_own_networks(self):
-        names = ("encoder", "decoder", "discriminator")
-        return any(getattr(self, name, None) is not None for name in names)
+        return any(getattr(self, name, None) is not None for name in NETWORK_NAMES)
 
     def _make_network(self, name, n_inputs, n_outputs, generator):
         """Return the user's own network, or one of ours."""
@@ -290,7 +291,13 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 return NETWORKS[kind][name](*arguments, **options)
             return multilayer_perceptron(*arguments)
         sizes = (n_inputs,) if name == "discriminator" else (n_inputs, n_outputs)
-        network = make(*sizes)
+        try:
+            network = make(*sizes)
+        except Exception as error:
+            raise ValueError(
+                f"{name}={make!r} was called as {name}{sizes!r}, to make a module, and "
+                f"failed with: {error!r}"
+            ) from error
         if not isinstance(network, torch.nn.Module):
             raise TypeError(
                 f"{name}={make!r} must return a torch.nn.Module, but it returned "
@@ -305,6 +312,11 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     def _learning_rates(self):
         """Return the learning rate of each update."""
         return {"reconstruction": self.learning_rate}
+
+
+def _bounds(X):
+    """Return the least and the greatest value of X."""
+    return Rows(X, torch.device("cpu")).bounds()
 
 
 def _refuse_change(name, before, now):

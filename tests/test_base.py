@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
-from sklearn_daae import DAAETransformer
+from sklearn_daae import DAAETransformer, DAETransformer
 
 from .conftest import ADVERSARIAL, ESTIMATORS, SMALL, VARIATIONAL, make, weights
 
@@ -183,6 +184,55 @@ def test_default_number_of_steps(X):
         assert model.sample(random_state=0).shape == (1, 64)
 
 
+def test_a_denoising_autoencoder_starts_from_a_gaussian_of_its_codes():
+    """Of all rows that it was trained on, more than one block of them."""
+    X = (load_digits().data / 16).astype(np.float32)
+    settings = {"n_components": 3, "decoder": lambda k, d: Pad(d - k)}
+    model = make(DAETransformer, **settings, reconstruction_loss="mse").fit(X)
+    Z = model.transform(X).astype(float)
+    np.testing.assert_allclose(model.code_mean_, Z.mean(axis=0), rtol=1e-4, atol=1e-5)
+    covariance = np.cov(Z.T, bias=True)
+    np.testing.assert_allclose(model.code_covariance_, covariance, rtol=1e-4, atol=1e-5)
+    z = model.sample(20_000, 0, n_steps=0)[:, :3]
+    scale = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(z.mean(axis=0) / scale, Z.mean(axis=0) / scale, atol=0.1)
+    np.testing.assert_allclose(np.cov((z / scale).T), np.corrcoef(Z.T), atol=0.05)
+
+
+def test_a_denoising_autoencoder_remembers_a_stream(X):
+    """The codes of about the last thousand rows, not of the last call alone."""
+    still = {"learning_rate": 1e-20, "n_components": 2}
+    model = make(DAETransformer, **still).fit(X[:200])
+    for row in X[200:]:
+        model.partial_fit(row[None])
+    assert model.n_codes_ == 300
+    Z = model.transform(X)
+    np.testing.assert_allclose(model.code_mean_, Z.mean(axis=0), rtol=1e-4, atol=1e-5)
+    expected = np.cov(Z.T, bias=True)
+    np.testing.assert_allclose(model.code_covariance_, expected, rtol=1e-4, atol=1e-5)
+    # A call of more rows than are remembered stands alone, as a fit does.
+    many = np.tile(X[:150], (10, 1))
+    model.partial_fit(many)
+    np.testing.assert_allclose(
+        model.code_mean_, model.transform(many).mean(axis=0), rtol=1e-4, atol=1e-5
+    )
+    assert model.n_codes_ == 1500
+    model.partial_fit(X[:100])
+    assert model.n_codes_ == 1000
+    assert make(DAETransformer).fit(X[:2]).partial_fit(X[:1]).n_codes_ == 3
+
+
+class Pad(torch.nn.Module):
+    """Hands its input on, with zeros after it."""
+
+    def __init__(self, n_zeros):
+        super().__init__()
+        self.n_zeros = n_zeros
+
+    def forward(self, x):
+        return torch.nn.functional.pad(x, (0, self.n_zeros))
+
+
 def test_samples_vary_unless_seeded(fitted):
     assert (fitted.sample(3) != fitted.sample(3)).any()
     state = np.random.RandomState(0)
@@ -263,6 +313,22 @@ def test_X_is_not_written_to(Estimator, X):
 
     same = make(Estimator, **{**settings, "encoder": out_of_place}).fit(X)
     np.testing.assert_array_equal(weights(model), weights(same))
+
+
+@pytest.mark.parametrize("Estimator", [*ADVERSARIAL, DAETransformer])
+def test_an_encoder_that_works_in_place(Estimator, X):
+    """Whichever pass comes first, the next one sees what it saw."""
+
+    class Doubling(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x.mul_(2))
+
+    class OutOfPlace(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(2 * x)
+
+    models = [make(Estimator, encoder=E).fit(X) for E in (Doubling, OutOfPlace)]
+    np.testing.assert_array_equal(*map(weights, models))
 
 
 def test_single_rows(Estimator, X):

@@ -164,14 +164,15 @@ def test_schedulers_of_skorch_scale_every_update(X):
     assert rates == pytest.approx([2e-5, 2e-5, 1e-5])
 
 
-def test_scoring_callbacks_of_skorch(X):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scoring_callbacks_of_skorch(X, dtype):
     def error(net, X, y=None):
         assert len(X) == 270
         return float(((net.predict(X) - X) ** 2).mean())
 
     scoring = skorch.callbacks.EpochScoring(error, name="error", on_train=True)
     settings = {**SMALL, "early_stopping": True}
-    model = DAAETransformer(**settings, callbacks=[scoring]).fit(X)
+    model = DAAETransformer(**settings, callbacks=[scoring]).fit(X.astype(dtype))
     errors = model.net_.history[:, "error"]
     assert errors[1] < errors[0]
 

@@ -127,16 +127,50 @@ def test_a_corruption_may_draw_from_the_global_generator(X):
     np.testing.assert_array_equal(*map(weights, models))
 
 
+def test_what_a_corruption_returns_is_made_a_float32_tensor(X):
+    """Such as what numpy makes of it, or a network."""
+
+    def by_numpy(x, sigma, generator):
+        return x.numpy().astype(float) * (1 - sigma)
+
+    model = make(DAAETransformer, corruption=by_numpy, sigma=0.5).fit(X)
+    other = make(DAAETransformer, corruption=in_place, sigma=0.5).fit(X)
+    np.testing.assert_array_equal(weights(model), weights(other))
+
+    class Layer(torch.nn.Dropout):
+        def forward(self, x, sigma, generator):
+            return super().forward(x)
+
+    layer = make(DAAETransformer, corruption=Layer(0.5)).fit(X)
+    np.testing.assert_array_equal(layer.corrupt(X, 0), layer.corrupt(X, 0))
+    assert (layer.corrupt(X, 0) == 0).mean() > (X == 0).mean() + 0.1
+
+
+def test_a_corruption_of_the_wrong_shape_is_told_of_late_as_well(X):
+    def fragile(x, sigma, generator):
+        return x if len(x) == 2 else x[:1]
+
+    with pytest.raises(ValueError, match=r"corruption=.*\(64, 64\) it returned"):
+        make(DAAETransformer, corruption=fragile).fit(X)
+
+
+def test_goes_on_with_another_corruption(X):
+    model = make(DAAETransformer).fit(X)
+    model.set_params(corruption="masking", sigma=0.9).partial_fit(X)
+    assert (model.corrupt(X, 0) == 0).mean() > 0.9
+
+
 BAD_CORRUPTIONS = [
     ({"corruption": "blur"}, "'gaussian', 'masking', 'salt_and_pepper'"),
     ({"corruption": "masking", "sigma": 1.5}, r"sigma=1.5 must be at most 1.*masking"),
     ({"corruption": "salt_and_pepper", "sigma": 2}, "sigma=2 must be at most 1"),
-    ({"corruption": lambda x: x}, "failed with.*positional"),
-    ({"corruption": lambda x, s, g: x[:, 1:]}, r"it returned torch.float32, \(2, 63\)"),
-    ({"corruption": lambda x, s, g: x.double()}, "it returned torch.float64"),
-    ({"corruption": lambda x, s, g: x.numpy()}, "it returned ndarray"),
+    ({"corruption": lambda x: x}, r"called as corruption\(x, sigma, .*positional"),
+    ({"corruption": lambda x, s, g: x[:, 1:]}, r"\(2, 64\) it returned .*2, 63"),
+    ({"corruption": lambda x, s, g: x * np.nan}, "values that are not finite"),
     ({"corruption": lambda x, s, g: x.add_(1) and None}, "failed with.*ambiguous"),
-    ({"corruption": lambda x, s, g: None}, "it returned NoneType"),
+    ({"corruption": lambda x, s, g: None}, "it returned None"),
+    ({"corruption": None}, "'gaussian', 'masking', 'salt_and_pepper'"),
+    ({"corruption": ("gaussian", {})}, "'gaussian', 'masking', 'salt_and_pepper'"),
 ]
 
 

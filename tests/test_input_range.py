@@ -1,12 +1,13 @@
 """X in a range of its own, such as uint8 images, in memory or in a file."""
 
+import mmap
 import tracemalloc
 
 import numpy as np
 import pytest
 import skorch.callbacks
 
-from sklearn_daae import DAAETransformer
+from sklearn_daae import DAAETransformer, _batches
 
 from .conftest import ADVERSARIAL, VARIATIONAL, make, weights
 
@@ -75,12 +76,21 @@ def test_values_out_of_range(Estimator, pixels):
         model.fit(pixels)
     assert not hasattr(model, "net_")
 
+    # NumPy's own numbers must not overflow in the comparison.
+    model.set_params(input_range=np.array([-128, 127], dtype=np.int8))
+    with pytest.raises(ValueError, match="outside of input_range"):
+        model.fit(20 * pixels.astype(np.int16) - 1000)
+
 
 @pytest.mark.parametrize(
-    "value", [(0, 0), (255, 0), (0, np.inf), (np.nan, 1), (0, 1, 2), ("a", "b"), 255]
+    "value",
+    [
+        *[(0, 0), (255, 0), (0, np.inf), (np.nan, 1), (0, 1, 2), ("a", "b"), 255],
+        *[(1.7e9, 1.7e9 + 100), {0, 1}, "01"],
+    ],
 )
 def test_bad_ranges(X, value):
-    with pytest.raises(ValueError, match="input_range"):
+    with pytest.raises(ValueError, match=r"input_range=.* must be \(low, high\)"):
         make(DAAETransformer, input_range=value).fit(X)
 
 
@@ -99,7 +109,7 @@ def test_a_fitted_range_stays(pixels):
 
 def test_callbacks_of_skorch_score_X_in_its_own_range(pixels):
     def error(net, X, y=None):
-        return float(((net.predict(X.astype(np.float32)) - X) ** 2).mean())
+        return float(((net.predict(X) - X) ** 2).mean())
 
     scoring = skorch.callbacks.EpochScoring(error, name="error", on_train=True)
     settings = {"input_range": (0, 255), "callbacks": [scoring]}
@@ -132,10 +142,28 @@ def test_pages_of_a_file_are_given_back(tmp_path, monkeypatch):
     expected = np.random.default_rng(0).integers(256, size=(500, 64), dtype=np.uint8)
     whole = make(DAAETransformer, input_range=(0, 255)).fit(expected)
     monkeypatch.setattr("sklearn_daae._batches._MAPPED_BYTES", 1000)
+    find_file, advice = _batches._mapped_file, []
+
+    class Spy:
+        def __init__(self, file):
+            self.file = file
+
+        def madvise(self, option):
+            advice.append(option)
+            self.file.madvise(option)
+
+    def spy(X):
+        file = find_file(X)
+        return file and Spy(file)
+
+    monkeypatch.setattr(_batches, "_mapped_file", spy)
     for mode in ("c", "r+", "r"):
         X = np.load(path, mmap_mode=mode)
         if mode != "r":
             X[:] = expected
+        advice.clear()
         model = make(DAAETransformer, input_range=(0, 255)).fit(X)
         np.testing.assert_array_equal(X, expected)
         np.testing.assert_array_equal(weights(model), weights(whole))
+        assert set(advice) == (set() if mode == "c" else {mmap.MADV_DONTNEED})
+        assert mode == "c" or len(advice) > 100  # after each row that is read

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_daae import AAETransformer, DAAETransformer, VAETransformer
+from sklearn_daae import (
+    AAETransformer,
+    DAAETransformer,
+    DVAETransformer,
+    VAETransformer,
+)
 from sklearn_daae._networks import NETWORKS
 
 from .conftest import ADVERSARIAL, SMALL, make, weights
 
-CONV = ("conv", {"n_filters": 2})
+CONV = ("conv", {"n_filters": np.int64(2)})
 
 
 def images(*shape, n_samples=6):
@@ -93,12 +98,15 @@ def test_all_models_have_it(Estimator):
 BAD_SHAPES = [
     ({"network": "conv"}, "needs image_shape"),
     ({"network": "conv", "image_shape": (1, 8, 8)}, "at least 16 x 16.*'mlp'"),
+    ({"network": "conv", "image_shape": (20, 20, 3)}, "channels, .* has 20 x 3"),
+    ({"image_shape": {1, 8}}, "must be .channels, height, width"),
+    ({"network": None}, "'mlp', 'conv'"),
     ({"network": "conv", "image_shape": (1, 20, 20)}, "has 400 values, but X has 64"),
     ({"image_shape": (1, 7, 9)}, "has 63 values, but X has 64"),
     ({"image_shape": (8, 8)}, r"must be \(channels, height, width\)"),
     ({"image_shape": (1, 8.0, 8)}, "integers from 1"),
     ({"image_shape": (0, 8, 8)}, "integers from 1"),
-    ({"image_shape": 64}, "image_shape"),
+    ({"image_shape": 64}, r"must be \(channels, height, width\)"),
     ({"network": "transformer"}, "'mlp', 'conv'"),
     ({"network": ("conv", {"f": 3})}, "unknown option 'f'. It takes: n_filters"),
     ({"network": ("mlp", {"f": 3})}, "unknown option 'f'. It takes none"),
@@ -135,6 +143,10 @@ def test_cannot_go_on_with_another_network():
     model.partial_fit(X)
     with pytest.raises(ValueError, match="network has changed from"):
         model.set_params(network="mlp").partial_fit(X)
+    model = make(AAETransformer, optimizer="adam").fit(X)
+    betas = {"betas": np.array([0.9, 0.999])}
+    model.set_params(optimizer=("adam", {}), network=("mlp", {})).partial_fit(X)
+    model = make(AAETransformer, optimizer=("adam", betas)).fit(X).partial_fit(X)
 
 
 def test_a_made_up_network_prior_and_corruption(X):
@@ -177,6 +189,49 @@ def test_a_kind_of_network_is_one_entry(X, monkeypatch):
     model = make(VAETransformer, network=("linear", {"bias": False})).fit(X)
     assert model.encoder_.weight.shape == (8, 64)
     assert model.decoder_.bias is None
+
+
+def test_own_networks_that_cannot_be_made(X):
+    for name, make_module, message in [
+        ("encoder", lambda d: torch.nn.Linear(d, 4), r"encoder\(64, 4\).*positional"),
+        ("decoder", lambda k, d: 1 / 0, r"decoder\(4, 64\).*division by zero"),
+        ("discriminator", torch.nn.Linear, r"discriminator\(4,\).*out_features"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make(DAAETransformer, **{name: make_module}).fit(X)
+    with pytest.raises(ValueError, match="the means of the codes and then their log-"):
+        make(VAETransformer, encoder=lambda d, k: torch.nn.Linear(d, k // 2)).fit(X)
+
+
+def test_own_networks_that_always_draw(Estimator, X):
+    """Also where no training goes on: seeded, and from no global generator."""
+
+    class Noise(torch.nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + torch.randn(len(x), self.out_features)
+
+    settings = {"encoder": Noise, "decoder": Noise, "early_stopping": True}
+    state = torch.get_rng_state()
+    model = make(Estimator, **settings).fit(X)
+    np.testing.assert_array_equal(model.transform(X), model.transform(X))
+    np.testing.assert_array_equal(model.sample(9, 0), model.sample(9, 0))
+    np.testing.assert_array_equal(
+        model.reconstruct(X, corrupt=True, random_state=1),
+        model.reconstruct(X, corrupt=True, random_state=1),
+    )
+    assert model.score(X) == model.score(X)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_variances_of_codes_start_at_one(X):
+    """So that an X that is not scaled does no harm at once."""
+    for settings in ({}, {"network": CONV, "image_shape": (1, 16, 16)}):
+        rows = 255 * images(1, 16, 16, n_samples=100)
+        model = make(VAETransformer, **settings, learning_rate=1e-20).fit(rows)
+        out = model.encoder_(torch.tensor(rows))
+        assert out[:, :4].std() > 0
+        assert abs(out[:, 4:]).max() < 1e-9
+    DVAETransformer(max_epochs=1, random_state=0).fit(255 * X)
 
 
 @pytest.mark.parametrize("Estimator", ADVERSARIAL)

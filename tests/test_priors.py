@@ -1,6 +1,7 @@
 """Priors by name, by distribution and by callable; and what they do to the codes."""
 
 import pickle
+import random
 
 import numpy as np
 import pytest
@@ -83,9 +84,9 @@ class Moons:
     """Two half circles: a sampler of a user's own."""
 
     def rvs(self, size=1, random_state=None):
-        random = np.random.default_rng(random_state)
-        t = np.pi * random.random(size)
-        side = random.integers(2, size=size)
+        rng = np.random.default_rng(random_state)
+        t = np.pi * rng.random(size)
+        side = rng.integers(2, size=size)
         x = np.cos(t) + side
         return np.stack([x, np.where(side, -np.sin(t), np.sin(t))], axis=1)
 
@@ -105,6 +106,7 @@ OWN = {
     "multivariate": scipy.stats.multivariate_normal([3, -1], COVARIANCE),
     "kde": scipy.stats.gaussian_kde(np.random.default_rng(0).normal(size=(2, 50))),
     "rvs": Moons(),
+    "as many as components": scipy.stats.norm(loc=[0, 5]),
     "callable": banana,
     "callable of numpy": lambda n, k, generator: np.full((n, k), 0.5),
 }
@@ -112,6 +114,8 @@ OWN = {
 
 def test_frozen_distribution_is_that_of_each_component():
     assert_distributed(draws(OWN["frozen"], 3), scipy.stats.laplace(loc=1).cdf)
+    z = draws(scipy.stats.norm(loc=[0, 5, 9]), 3)
+    np.testing.assert_allclose(z.mean(axis=0), [0, 5, 9], atol=0.1)
     # A single sample, and one of a single component.
     assert draws(OWN["frozen"], 3, n_samples=1).shape == (1, 3)
     z = draws(scipy.stats.multivariate_normal([0.0], [[4.0]]), 1)
@@ -158,19 +162,23 @@ def test_own_priors_repeat_and_touch_no_global_generator(kind, X):
         np.testing.assert_array_equal(copy.sample(5, 3), models[0].sample(5, 3))
 
 
-def test_a_prior_may_draw_from_the_global_generator(X):
-    """Which is seeded for it, in training as in sampling, and put back."""
-    state = torch.get_rng_state()
-    settings = {"prior": lambda n, k, generator: torch.randn(n, k)}
+def test_a_prior_may_draw_from_global_generators(X):
+    """Which are seeded for it, in training as in sampling, and put back."""
+
+    def prior(n, k, generator):
+        z = torch.randn(n, k) + torch.tensor(np.random.normal(size=(n, k)))
+        return z + random.random()
+
     models = []
     for seed in (0, 1):
         torch.manual_seed(seed)
-        models.append(make(AAETransformer, **settings).fit(X))
+        np.random.seed(seed)
+        random.seed(seed)
+        models.append(make(AAETransformer, prior=prior).fit(X))
         samples = models[0].sample(5, 3)
         np.testing.assert_array_equal(models[0].sample(5, 3), samples)
         assert (models[0].sample(5, 4) != samples).any()
     np.testing.assert_array_equal(*map(weights, models))
-    torch.set_rng_state(state)
 
 
 # --- refusals ------------------------------------------------------------------------
@@ -186,14 +194,19 @@ BAD_PRIORS = [
     (("ring", {"n_modes": 8}, 3), "a pair of one and its options"),
     (("ring", {"sd": 1}), "unknown option 'sd'. It takes: n_modes, radius, scale"),
     (("normal", {"loc": 1}), "unknown option 'loc'. It takes none"),
-    (("ring", {"n_modes": 0}), "cannot be drawn from"),
+    (("ring", {"n_modes": 0}), "n_modes must be an integer from 1 up"),
+    (("ring", {"n_modes": 2.5}), "n_modes must be an integer from 1 up"),
+    (("ring", {"scale": -1}), "radius and scale must not be negative"),
+    (("uniform", {"low": 2}), "low must be a number less than high"),
+    (None, "prior=None is not known.*rvs.*prior\\(n_samples, n_components, generator"),
     ("ring", "n_components=4: the ring lies in a plane"),
-    (scipy.stats.multivariate_normal([0, 0]), r"shape \(1, 2\) where \(1, 4\)"),
-    (lambda n, k, generator: torch.zeros(n, 3), r"shape \(1, 3\) where \(1, 4\)"),
+    (scipy.stats.multivariate_normal([0, 0]), r"shape \(100, 2\) where \(100, 4\)"),
+    (lambda n, k, generator: torch.zeros(n, 3), r"shape \(100, 3\) where \(100, 4\)"),
     (lambda n, k, generator: torch.zeros(n, k) / 0, "not finite"),
-    (("uniform", {"low": np.nan}), "not finite"),
+    (("uniform", {"low": np.nan}), "low must be a number"),
     (lambda n: torch.zeros(n, 4), "cannot be drawn from.*positional"),
-    (NeedsData(), "cannot be drawn from.*not fitted yet"),
+    (NeedsData(), r"not fitted yet.*called as rvs\(size=..., random_state=...\)"),
+    (lambda n, k, generator: torch.zeros(n, k)[:10], r"\(10, 4\) where \(100, 4\)"),
     (lambda n, k, generator: "codes", "cannot be drawn from"),
 ]
 
@@ -208,10 +221,47 @@ def test_bad_priors(Estimator, X, prior, message):
     assert not hasattr(model, "net_")
 
     fitted = make(Estimator).fit(X)
-    before = weights(fitted)
+    before, samples = weights(fitted), fitted.sample(3, 0)
     with pytest.raises(ValueError, match=message):
         fitted.set_params(prior=prior).partial_fit(X)
     np.testing.assert_array_equal(weights(fitted), before)
+    np.testing.assert_array_equal(fitted.sample(3, 0), samples)
+
+
+def test_a_prior_that_fails_late_is_undone(X):
+    """Of its training, too, and with a message that says whose fault it is."""
+    calls = []
+
+    def prior(n, k, generator):
+        calls.append(n)
+        return torch.zeros(n if len(calls) < 5 else 1, k)
+
+    model = make(AAETransformer).fit(X)
+    before, samples = weights(model), model.sample(3, 0)
+    with pytest.raises(ValueError, match=r"codes of shape \(1, 4\) where \(64, 4\)"):
+        model.set_params(prior=prior).partial_fit(X)
+    np.testing.assert_array_equal(weights(model), before)
+    np.testing.assert_array_equal(model.sample(3, 0), samples)
+
+
+def test_goes_on_with_another_prior(X):
+    """Which is then the one that is sampled."""
+    settings = {"n_components": 64, "reconstruction_loss": "mse"}
+    decoder = {"decoder": lambda k, d: torch.nn.Identity()}
+    model = make(AAETransformer, **settings, **decoder).fit(X)
+    assert abs(model.sample(100, 0)).max() > 2
+    model.set_params(prior="uniform").partial_fit(X)
+    assert abs(model.sample(100, 0)).max() < 1
+
+
+def test_a_named_prior_leaves_the_global_generators_to_other_threads(X, monkeypatch):
+    """It does not even seed them and put them back."""
+
+    def refuse(*args):
+        raise AssertionError("the global generators were borrowed")
+
+    monkeypatch.setattr("sklearn_daae._random.borrowed_global_generator", refuse)
+    make(AAETransformer, prior="uniform").fit(X).partial_fit(X).sample(3)
 
 
 @pytest.mark.parametrize("prior", ["uniform", "cauchy", scipy.stats.norm(), None])
@@ -250,20 +300,19 @@ def test_codes_match_the_prior(prior):
         for E in (DAETransformer, *ADVERSARIAL)
     }
     z = draws(prior, settings["n_components"], len(X))
-    distances = {}
     for name, model in models.items():
         # The DAAE matches codes of corrupted samples, the others those of clean ones.
         x = model.corrupt(X, random_state=0) if name == "DAAETransformer" else X
-        Z = model.transform(x)
-        distances[name] = sliced_wasserstein(Z, z)
-        if prior == "ring" and name != "DAETransformer":
+        Z, unmatched = model.transform(x), models["DAETransformer"].transform(x)
+        if name == "DAETransformer":
+            continue
+        assert sliced_wasserstein(Z, z) < sliced_wasserstein(unmatched, z) / 2, name
+        if prior == "ring":
             angles = np.arange(10) * 2 * np.pi / 10
             means = 4 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
             nearest = ((Z[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
             shares = np.bincount(nearest, minlength=10) / len(Z)
             assert (shares > 0.02).sum() >= 8, name
-    unmatched = distances.pop("DAETransformer")
-    assert max(distances.values()) < unmatched / 2
 
 
 def test_the_divergence_draws_codes_to_the_prior(X):

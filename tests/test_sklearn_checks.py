@@ -3,6 +3,7 @@
 import pytest
 import scipy.stats
 import torch
+from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -83,6 +84,6 @@ def test_sklearn_compatible_estimator(estimator, check):
 
 
 @pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("Estimator", ESTIMATORS)
-def test_further_checks(Estimator, check):
-    check(Estimator.__name__, make(Estimator))
+@pytest.mark.parametrize("estimator", INSTANCES, ids=str)
+def test_further_checks(estimator, check):
+    check(type(estimator).__name__, clone(estimator))
