@@ -56,9 +56,9 @@ def borrowed_global_generator(random, device):
     seed = int(random.integers(2**63))
     devices = [device] if device.type == "cuda" else []
     with _borrowing, torch.random.fork_rng(devices):
-        states = std_random.getstate(), np.random.get_state()  # noqa: NPY002
+        states = std_random.getstate(), np.random.get_state()
         std_random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002
+        np.random.seed(seed % 2**32)
         torch.default_generator.manual_seed(seed)
         for cuda_device in devices:
             with torch.cuda.device(cuda_device):
@@ -67,7 +67,7 @@ def borrowed_global_generator(random, device):
             yield
         finally:
             std_random.setstate(states[0])
-            np.random.set_state(states[1])  # noqa: NPY002
+            np.random.set_state(states[1])
 
 
 @contextmanager

@@ -261,7 +261,8 @@ def test_a_named_prior_leaves_the_global_generators_to_other_threads(X, monkeypa
         raise AssertionError("the global generators were borrowed")
 
     monkeypatch.setattr("sklearn_daae._random.borrowed_global_generator", refuse)
-    make(AAETransformer, prior="uniform").fit(X).partial_fit(X).sample(3)
+    model = make(AAETransformer, prior="uniform").fit(X).partial_fit(X)
+    assert model.sample(3).shape == (3, 64)
 
 
 @pytest.mark.parametrize("prior", ["uniform", "cauchy", scipy.stats.norm(), None])
