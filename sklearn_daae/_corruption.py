@@ -22,7 +22,7 @@ def masking(x, sigma, generator):
 
 
 def salt_and_pepper(x, sigma, generator):
-    """Set each feature with probability `sigma` to 0 or 1, the one as likely."""
+    """Set each feature to 0 or 1, either as likely, with probability `sigma`."""
     u = torch.rand(x.shape, generator=generator, device=x.device)
     return x.masked_fill_(u < sigma, 1).masked_fill_(u < sigma / 2, 0)
 
@@ -83,13 +83,7 @@ class Corruption:
         """
         x = x.repeat(n_draws, 1)
         if self.is_own:
-            x_tilde = self.process(x, self.sigma, generator)
-            if getattr(x_tilde, "shape", None) != x.shape:
-                raise self._refusal(
-                    f"for x of shape {tuple(x.shape)} it returned "
-                    f"{getattr(x_tilde, 'shape', x_tilde)}"
-                )
-            return torch.as_tensor(x_tilde, dtype=x.dtype, device=x.device)
+            return self._like(x, self.process(x, self.sigma, generator))
         if self.sigma == 0:
             return x
         return CORRUPTIONS[self.process](x, self.sigma, generator)
@@ -104,14 +98,22 @@ class Corruption:
         """
         if not self.is_own:
             return
+        x = torch.full((2, n_features), 0.5, dtype=torch.float32, device=device)
         with checking_generator(device) as generator:
-            x = torch.full((2, n_features), 0.5, dtype=torch.float32, device=device)
             try:
-                is_finite = torch.isfinite(self(x, generator)).all()
+                x_tilde = self.process(x, self.sigma, generator)
             except Exception as error:
                 raise self._refusal(f"it failed with: {error!r}") from error
-        if not is_finite:
+        if not torch.isfinite(self._like(x, x_tilde)).all():
             raise self._refusal("it returned values that are not finite")
+
+    def _like(self, x, x_tilde):
+        """Return what the user's own process gave as a tensor like x."""
+        shape = getattr(x_tilde, "shape", None)
+        if shape != x.shape:
+            returned = x_tilde if shape is None else f"the shape {tuple(shape)}"
+            raise self._refusal(f"for x of {tuple(x.shape)} it returned {returned}")
+        return torch.as_tensor(x_tilde, dtype=x.dtype, device=x.device)
 
     def _refusal(self, what):
         return ValueError(

@@ -50,6 +50,7 @@ def mixed_precision(precision, device):
 
 _repeating = Lock()
 _n_repeating = 0
+_deterministic_before = False
 
 
 @contextmanager

@@ -104,8 +104,9 @@ class AutoencoderParameters(BaseEstimator):
         for name, value in self.get_params(deep=False).items():
             if name.endswith("_layer_sizes"):
                 _check_layer_sizes(name, value)
-            elif name == "optimizer" or (name.endswith("optimizer") and value):
-                split_optimizer(name, value)
+            elif name.endswith("optimizer"):
+                if value is not None or name == "optimizer":
+                    split_optimizer(name, value)
             elif name in NETWORK_NAMES and isinstance(value, torch.nn.Module):
                 raise ValueError(
                     f"{name} must be a callable that makes a module, for example a "
@@ -159,10 +160,7 @@ class AutoencoderParameters(BaseEstimator):
         return {name: plain(name, getattr(self, name, None)) for name in _STRUCTURE}
 
     def _corruption(self):
-        """Return the corruption process: none, but for those who have its parameters.
-
-        None is any process at level 0.
-        """
+        """Return the corruption process, of level 0 in models that corrupt nothing."""
         return Corruption("gaussian", 0)
 
 

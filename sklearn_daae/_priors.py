@@ -152,9 +152,9 @@ class _Distribution:
         seed = torch.randint(2**31, (), generator=generator, device=generator.device)
         size = (n_samples, n_components) if self.n_axes == 1 else n_samples
         z = np.asarray(self.rvs(size=size, random_state=seed.item()))
-        # SciPy drops axes of length one.
-        shape = n_samples, n_components
-        return z.reshape(shape) if z.size == n_samples * n_components else z
+        # SciPy drops the axis of a single sample, or component.
+        is_flat = z.ndim < 2 and 1 in (n_samples, n_components)
+        return z.reshape(n_samples, -1) if is_flat else z
 
     def _count_axes(self):
         """Return the axes of two draws: one, where each is a number."""

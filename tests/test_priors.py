@@ -189,6 +189,11 @@ class NeedsData:
         raise RuntimeError("not fitted yet")
 
 
+class Transposed:
+    def rvs(self, size, random_state):
+        return np.zeros((4, size))
+
+
 BAD_PRIORS = [
     ("cauchy", "'normal', 'uniform', 'ring'"),
     (("ring", {"n_modes": 8}, 3), "a pair of one and its options"),
@@ -206,6 +211,7 @@ BAD_PRIORS = [
     (("uniform", {"low": np.nan}), "low must be a number"),
     (lambda n: torch.zeros(n, 4), "cannot be drawn from.*positional"),
     (NeedsData(), r"not fitted yet.*called as rvs\(size=..., random_state=...\)"),
+    (Transposed(), r"\(4, 100\) where \(100, 4\)"),
     (lambda n, k, generator: torch.zeros(n, k)[:10], r"\(10, 4\) where \(100, 4\)"),
     (lambda n, k, generator: "codes", "cannot be drawn from"),
 ]
