@@ -229,10 +229,10 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
                 Z = net.module_.encode(net.module_.scale(x)).cpu().double().numpy()
                 # Two parts are combined without cancellation.
                 share = len(Z) / (n_samples + len(Z))
-                difference = Z.mean(axis=0) - mean
-                between = share * (1 - share) * np.outer(difference, difference)
-                within = np.cov(Z, rowvar=False, bias=True).reshape(between.shape)
-                covariance = (1 - share) * covariance + share * within + between
+                centred, difference = Z - Z.mean(axis=0), Z.mean(axis=0) - mean
+                within = centred.T @ centred / len(Z)
+                between = (1 - share) * np.outer(difference, difference)
+                covariance = (1 - share) * covariance + share * (within + between)
                 mean = mean + share * difference
                 n_samples += len(Z)
         self.n_codes_ = n_samples
