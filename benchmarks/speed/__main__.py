@@ -1,0 +1,220 @@
+"""How fast training and inference are, beside what the machine can do and beside peers.
+
+    python -m benchmarks.speed --quick
+    python -m benchmarks.speed --networks mnist --precisions float32 bfloat16
+
+Steps of Algorithm 1 at batch 64, in one run and in turn, an epoch of each after an
+epoch of ours, medians of repeats: the machine's noise falls on all of them.
+
+- ours: a step inside `fit`, with everything that belongs to it
+- floor: the bare products of such a step and a fused Adam pass, nothing else
+- careful: a hand-written loop that does all that is known to be fast
+- common: a hand-written loop as most people write it
+- pythae: its adversarial autoencoder (AAE only; left out where it is not installed)
+
+Then `transform`, `inverse_transform` and `sample` beside the bare network on one batch,
+and the time of an import. The result stands in ``benchmarks/speed/results/steps.json``;
+`benchmarks.speed.memory` measures memory.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+
+from benchmarks._records import environment, write_json
+from benchmarks.speed.floor import Floor
+from benchmarks.speed.peers import CarefulLoop, CommonLoop, Pythae
+from sklearn_daae import AAETransformer, DAAETransformer, iDAAETransformer
+
+RESULTS = Path(__file__).parent / "results" / "steps.json"
+BATCH = 64
+MODELS = {
+    "AAE": AAETransformer(),
+    "DAAE": DAAETransformer(),
+    "iDAAE, M = 5": iDAAETransformer(M=5),
+    "iDAAE, M = 25": iDAAETransformer(M=25),
+}
+# Number of features, settings, and steps in an epoch.
+NETWORKS = {
+    "mnist": (784, {"n_components": 10}, 20),
+    "omniglot": (
+        11025,
+        {
+            "n_components": 200,
+            "encoder_layer_sizes": (1000,) * 3,
+            "decoder_layer_sizes": (1000,) * 6,
+        },
+        4,
+    ),
+    "conv16": (  # the paper's network with a quarter of its filters
+        3 * 64 * 64,
+        {
+            "n_components": 200,
+            "network": ("conv", {"n_filters": 16}),
+            "image_shape": (3, 64, 64),
+        },
+        1,
+    ),
+}
+
+
+def seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+class InTurn(Callback):
+    """Runs an epoch of every contestant after each epoch of a fit."""
+
+    def __init__(self, contestants):
+        self.contestants = contestants
+        self.seconds = {name: [] for name in contestants}
+
+    def on_epoch_end(self, net, **kwargs):
+        for name, contestant in self.contestants.items():
+            self.seconds[name].append(seconds(contestant))
+
+
+def measure_step(model, name, network, precision, repeats):
+    """Return milliseconds per step of each contestant."""
+    n_features, settings, n_steps = NETWORKS[network]
+    random = np.random.default_rng(0)
+    X = random.random((n_steps * BATCH, n_features), dtype=np.float32)
+    settings = {**settings, "precision": precision, "device": "cpu", "random_state": 0}
+    model = model.set_params(**settings, max_epochs=1, callbacks=None).fit(X[:2])
+    networks = model.encoder_, model.decoder_, model.discriminator_
+    M, sigma = getattr(model, "M", None), getattr(model, "sigma", 0.0)
+    floor = Floor(
+        networks,
+        (n_features, settings["n_components"]),
+        batch_size=BATCH,
+        n_corruptions=M or 1,
+        dtype=getattr(torch, precision),
+    )
+    loop = {"batch_size": BATCH, "precision": precision}
+    contestants = {
+        "floor": lambda: [floor() for _ in range(n_steps)],
+        "careful": CarefulLoop(networks, X, sigma=sigma, M=M, **loop),
+        "common": CommonLoop(networks, X, sigma=sigma, M=M, **loop),
+    }
+    if name == "AAE" and network == "mnist" and find_spec("pythae"):
+        contestants["pythae"] = Pythae(networks, X, **loop)
+    in_turn = InTurn(contestants)
+    model.set_params(max_epochs=repeats + 2, callbacks=[in_turn]).fit(X)
+    durations = {"ours": model.net_.history[:, "dur"], **in_turn.seconds}
+    # The first two epochs warm up.
+    durations = {c: np.array(d[2:]) for c, d in durations.items()}
+    ours = durations["ours"]
+    return {
+        "ms_per_step": {
+            c: 1000 * float(np.median(d)) / n_steps for c, d in durations.items()
+        },
+        # Of each pair of neighbours, so that a slow minute falls on both.
+        "ours_over": {
+            c: float(np.median(ours / d)) for c, d in durations.items() if c != "ours"
+        },
+    }
+
+
+def measure_inference(repeats):
+    """Return rows per second, ours and the bare network's on one batch."""
+    X = np.random.default_rng(0).random((60_000, 784), dtype=np.float32)
+    model = DAAETransformer(max_epochs=1, device="cpu", random_state=0).fit(X[:128])
+    Z = model.transform(X)
+    tensors = torch.from_numpy(X), torch.from_numpy(Z)
+    bare = {
+        "transform": lambda: model.encoder_(tensors[0]),
+        "inverse_transform": lambda: torch.sigmoid(model.decoder_(tensors[1])),
+    }
+    bare["sample, 0 steps"] = bare["inverse_transform"]
+    ours = {
+        "transform": lambda: model.transform(X),
+        "inverse_transform": lambda: model.inverse_transform(Z),
+        "sample, 0 steps": lambda: model.sample(len(X), 0, n_steps=0),
+    }
+    out = {}
+    for name in ours:
+        pairs = []
+        with torch.inference_mode():
+            for _ in range(repeats):
+                pairs.append((seconds(ours[name]), seconds(bare[name])))
+        a, b = np.array(pairs[1:]).T
+        out[name] = {
+            "rows_per_second": len(X) / float(np.median(a)),
+            "bare_rows_per_second": len(X) / float(np.median(b)),
+            "share_of_bare": float(np.median(b / a)),
+        }
+    return out
+
+
+def measure_import(repeats):
+    """Return the seconds that a process takes to import torch, and the package."""
+    out = {}
+    for statement in ("import torch", "import sklearn_daae"):
+        run = partial(subprocess.run, [sys.executable, "-c", statement], check=True)
+        out[statement] = float(np.median([seconds(run) for _ in range(repeats)]))
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["mnist"])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=["float32", "bfloat16"],
+        default=["float32", "bfloat16"],
+    )
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--quick", action="store_true", help="3 repeats")
+    arguments = parser.parse_args()
+    repeats = 3 if arguments.quick else arguments.repeats
+
+    records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    columns = "ours", "floor", "careful", "common", "pythae"
+    print(
+        f"{'ms per step':<34}" + "".join(f"{c:>10}" for c in columns) + "  ours/floor"
+    )
+    for network in arguments.networks:
+        for precision in arguments.precisions:
+            for name in arguments.models:
+                record = measure_step(MODELS[name], name, network, precision, repeats)
+                times = record["ms_per_step"]
+                cells = [f"{times[c]:.1f}" if c in times else "" for c in columns]
+                print(
+                    f"{network}, {name}, {precision}".ljust(34)
+                    + "".join(f"{cell:>10}" for cell in cells)
+                    + f"{record['ours_over']['floor']:>12.3f}",
+                    flush=True,
+                )
+                key = f"{network}, {name}, batch {BATCH}, {precision}"
+                records[key] = {**record, "environment": environment()}
+                if not arguments.quick:
+                    write_json(RESULTS, records)
+    inference, imports = measure_inference(repeats), measure_import(repeats)
+    for name, record in inference.items():
+        print(
+            f"{name}: {record['rows_per_second']:,.0f} rows a second, "
+            f"{100 * record['share_of_bare']:.0f} % of the bare network's"
+        )
+    for statement, duration in imports.items():
+        print(f"{statement}: {duration:.2f} s")
+    records["inference, mnist"] = {**inference, "environment": environment()}
+    records["import, seconds"] = {**imports, "environment": environment()}
+    if not arguments.quick:
+        write_json(RESULTS, records)
+
+
+if __name__ == "__main__":
+    main()
