@@ -10,7 +10,6 @@ import torch
 from ._base import BaseAutoencoder
 from ._losses import ADVERSARIAL_LOSSES
 from ._objectives import AdversarialObjective
-from ._optimizers import split_optimizer
 from ._parameters import LAYER_SIZES
 from ._priors import Prior
 from ._sklearn_compat import Interval, StrOptions
@@ -60,16 +59,12 @@ class AdversarialAutoencoder(BaseAutoencoder):
     def _optimizers(self):
         # Each update has its own optimiser and state. With the losses summed into one,
         # the adversarial gradient would swamp the mean over pixels.
-        optimizers = super()._optimizers()
-        discriminator = optimizers["reconstruction"]
-        if self.discriminator_optimizer is not None:
-            discriminator = split_optimizer(
-                "discriminator_optimizer", self.discriminator_optimizer
-            )
+        structure = self._structure()
+        optimizer = structure["optimizer"]
         return {
-            **optimizers,
-            "adversarial": optimizers["reconstruction"],
-            "discriminator": discriminator,
+            **super()._optimizers(),
+            "adversarial": optimizer,
+            "discriminator": structure["discriminator_optimizer"] or optimizer,
         }
 
     def _learning_rates(self):

@@ -122,7 +122,8 @@ class AutoencoderParameters(BaseEstimator):
         self._corruption()
 
     def _check_network(self):
-        name, options = self._network()
+        example = "('conv', {'n_filters': 32})"
+        name, options = split_choice("network", self.network, NETWORKS, example)
         for make in NETWORKS[name].values():
             check_options("network", self.network, options, make)
         if name == "conv" and None in (self.encoder, self.decoder):
@@ -138,12 +139,6 @@ class AutoencoderParameters(BaseEstimator):
                     f"image_shape={self.image_shape!r}, (channels, height, width), has "
                     f"{height} x {width}. Use network='mlp' for smaller ones."
                 )
-
-    def _network(self):
-        """Return name and options of the network."""
-        return split_choice(
-            "network", self.network, NETWORKS, "('conv', {'n_filters': 32})"
-        )
 
     def _structure(self):
         """Return the parameters that networks and optimisers are made with."""

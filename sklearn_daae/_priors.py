@@ -99,14 +99,7 @@ class Prior:
     def __call__(self, n_samples, generator):
         """Return codes of shape (n_samples, n_components), float32."""
         z = self._draw(n_samples, self.n_components, generator)
-        if not isinstance(z, torch.Tensor):
-            z = np.asarray(z)
-        if z.shape != (n_samples, self.n_components):
-            raise ValueError(
-                f"it returned codes of shape {tuple(z.shape)} where "
-                f"{(n_samples, self.n_components)} is needed"
-            )
-        return torch.as_tensor(z, dtype=torch.float32, device=generator.device)
+        return self._as_codes(z, n_samples, generator.device)
 
     def check(self, device):
         """Try to draw from it.
@@ -116,23 +109,41 @@ class Prior:
         ValueError
             If it fails, is of the wrong dimension or draws what is not finite.
         """
-        trial = checking_generator(device, draws_globally=self.is_own)
+        for n_samples in (100, 1):
+            trial = checking_generator(device, draws_globally=self.is_own)
+            try:
+                with trial as generator:
+                    z = self._draw(n_samples, self.n_components, generator)
+            except Exception as error:
+                raise self._refusal(error) from error
+            if not torch.isfinite(self._as_codes(z, n_samples, device)).all():
+                raise self._refusal("it returned values that are not finite")
+
+    def _as_codes(self, z, n_samples, device):
+        """Return what was drawn as a tensor."""
+        if not isinstance(z, torch.Tensor):
+            z = np.asarray(z)
+        shape = n_samples, self.n_components
+        if z.shape != shape:
+            raise self._refusal(
+                f"it returned codes of shape {tuple(z.shape)} where {shape} is needed"
+            )
         try:
-            with trial as generator:
-                draws = [self(n_samples, generator) for n_samples in (100, 1)]
-            if not all(torch.isfinite(z).all() for z in draws):
-                raise ValueError("it returned values that are not finite")
-        except Exception as error:
-            how = ""
-            if self.is_own:
-                how = (
-                    f" It is called as {self._call} and must return n_samples codes of "
-                    "n_components finite values each."
-                )
-            raise ValueError(
-                f"prior={self.prior!r} cannot be drawn from with n_components="
-                f"{self.n_components}: {error}.{how}"
-            ) from error
+            return torch.as_tensor(z, dtype=torch.float32, device=device)
+        except TypeError as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, what):
+        how = ""
+        if self.is_own:
+            how = (
+                f" It is called as {self._call} and must return n_samples codes of "
+                "n_components finite values each."
+            )
+        return ValueError(
+            f"prior={self.prior!r} cannot be drawn from with n_components="
+            f"{self.n_components}: {what}.{how}"
+        )
 
 
 class _Distribution:

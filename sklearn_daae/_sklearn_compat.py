@@ -1,6 +1,6 @@
 """Everything of scikit-learn that is private or newer than the oldest one supported."""
 
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -18,7 +18,6 @@ except ImportError:  # scikit-learn < 1.9
 
 __all__ = [
     "CallbackSupportMixin",
-    "HasMethods",
     "Interval",
     "StrOptions",
     "with_callbacks",

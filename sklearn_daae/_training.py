@@ -13,7 +13,6 @@ from ._device import release_memory, resolve_device
 from ._losses import RECONSTRUCTION_LOSSES
 from ._net import AutoencoderNet
 from ._networks import NETWORKS, Autoencoder, multilayer_perceptron
-from ._optimizers import split_optimizer
 from ._parameters import NETWORK_NAMES, AutoencoderParameters
 from ._random import borrowed_global_generator, private_generator, torch_generator
 from ._sklearn_compat import CallbackSupportMixin, with_callbacks
@@ -242,11 +241,10 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         return net.initialize()
 
     def _check_image_shape(self, image_shape):
-        n_values = self.n_features_in_ if image_shape is None else prod(image_shape)
-        if n_values != self.n_features_in_:
+        if image_shape is not None and prod(image_shape) != self.n_features_in_:
             raise ValueError(
-                f"image_shape={image_shape!r} has {n_values} values, but X has "
-                f"{self.n_features_in_} features. Each row of X must be one image, "
+                f"image_shape={image_shape!r} has {prod(image_shape)} values, but X "
+                f"has {self.n_features_in_} features. Each row of X must be one image, "
                 "flattened, channels first."
             )
 
@@ -283,10 +281,10 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         """Return the user's own network, or one of ours."""
         make = getattr(self, name)
         if make is None:
-            kind, options = self._network()
-            layer_sizes = np.atleast_1d(getattr(self, f"{name}_layer_sizes")).tolist()
-            image_shape = self._structure()["image_shape"]
-            arguments = n_inputs, n_outputs, generator, layer_sizes, image_shape
+            structure = self._structure()
+            kind, options = structure["network"]
+            shapes = structure[f"{name}_layer_sizes"], structure["image_shape"]
+            arguments = n_inputs, n_outputs, generator, *shapes
             if name in NETWORKS[kind]:
                 return NETWORKS[kind][name](*arguments, **options)
             return multilayer_perceptron(*arguments)
@@ -307,7 +305,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _optimizers(self):
         """Return name and options of the optimiser of each update."""
-        return {"reconstruction": split_optimizer("optimizer", self.optimizer)}
+        return {"reconstruction": self._structure()["optimizer"]}
 
     def _learning_rates(self):
         """Return the learning rate of each update."""

@@ -214,6 +214,7 @@ BAD_PRIORS = [
     (Transposed(), r"\(4, 100\) where \(100, 4\)"),
     (lambda n, k, generator: torch.zeros(n, k)[:10], r"\(10, 4\) where \(100, 4\)"),
     (lambda n, k, generator: "codes", "cannot be drawn from"),
+    (lambda n, k, generator: np.full((n, k), None), "cannot be drawn from"),
 ]
 
 
@@ -244,7 +245,8 @@ def test_a_prior_that_fails_late_is_undone(X):
 
     model = make(AAETransformer).fit(X)
     before, samples = weights(model), model.sample(3, 0)
-    with pytest.raises(ValueError, match=r"codes of shape \(1, 4\) where \(64, 4\)"):
+    message = r"prior=.* codes of shape \(1, 4\) where \(64, 4\) is needed"
+    with pytest.raises(ValueError, match=message):
         model.set_params(prior=prior).partial_fit(X)
     np.testing.assert_array_equal(weights(model), before)
     np.testing.assert_array_equal(model.sample(3, 0), samples)
