@@ -48,33 +48,49 @@ def mixed_precision(precision, device):
     return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
-_repeating = Lock()
-_n_repeating = 0
-_deterministic_before = False
+_training = Lock()
+_n_training = 0
+_before: dict[str, object] = {}
 
 
 @contextmanager
-def repeatable_convolutions(device):
-    """Have cuDNN use those of its algorithms that always give the same result.
+def training_arithmetic(device):
+    """Have a GPU compute what training needs: always the same, and fast.
 
-    The setting is one for all threads: the last of them to leave puts it back.
+    cuDNN uses those of its algorithms that repeat their results, and products of
+    float32 matrices take TF32, of 10 bits after the leading one, where a GPU has it.
+    The settings are those of all threads: the last one to leave puts them back.
     """
-    global _n_repeating, _deterministic_before
+    global _n_training
     if device.type != "cuda":
         yield
         return
-    with _repeating:
-        if _n_repeating == 0:
-            _deterministic_before = torch.backends.cudnn.deterministic
+    with _training:
+        if _n_training == 0:
+            _before["deterministic"] = torch.backends.cudnn.deterministic
+            _before["precision"] = torch.backends.cuda.matmul.fp32_precision
             torch.backends.cudnn.deterministic = True
-        _n_repeating += 1
+            torch.backends.cuda.matmul.fp32_precision = "tf32"
+        _n_training += 1
     try:
         yield
     finally:
-        with _repeating:
-            _n_repeating -= 1
-            if _n_repeating == 0:
-                torch.backends.cudnn.deterministic = _deterministic_before
+        with _training:
+            _n_training -= 1
+            if _n_training == 0:
+                torch.backends.cudnn.deterministic = _before["deterministic"]
+                torch.backends.cuda.matmul.fp32_precision = _before["precision"]
+
+
+def keep_freed_memory():
+    """Have the C library keep the memory that a training step frees, for the next one.
+
+    glibc's gives the end of the heap back to the system whenever more is free there
+    than twice the largest block that has been freed, and each page that is then used
+    again has to be made anew. The block freed here is the largest that counts, 32 MiB;
+    nothing is written to it, so that it costs nothing.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
 def release_memory(device):

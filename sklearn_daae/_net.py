@@ -10,9 +10,16 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
 
-from ._device import mixed_precision, repeatable_convolutions, resolve_device
-from ._optimizers import EveryUpdate, make_optimizer
-from ._random import borrowed_global_generator, torch_generator
+from ._device import (
+    keep_freed_memory,
+    mixed_precision,
+    resolve_device,
+    training_arithmetic,
+)
+from ._optimizers import EveryUpdate, LayerwiseAdam, make_optimizer
+from ._perceptron import has_hooks, learning
+from ._random import borrowed_global_generator, seed
+from ._replay import ReplayedStep
 
 
 class AutoencoderNet(NeuralNet):
@@ -134,6 +141,10 @@ class AutoencoderNet(NeuralNet):
         `observers` are callbacks of this training only, told before all others.
         """
         lasting = self.callbacks_
+        # One for all epochs, since recorded steps go on drawing from it.
+        self.generator_ = torch.Generator(self.device)
+        self.replayed_step_ = None
+        keep_freed_memory()
         self.callbacks_ = [*((type(c).__name__, c) for c in observers), *lasting]
         datasets = {
             "dataset_train": training.dataset,
@@ -159,7 +170,9 @@ class AutoencoderNet(NeuralNet):
             self.notify("on_train_end", X=training.dataset, y=None)
         finally:
             self.callbacks_ = lasting
-        self.module_.zero_grad()  # the gradients' memory
+        # What only training needs, and its memory.
+        self.module_.zero_grad()
+        del self.learners_, self.generator_, self.replayed_step_
         return self
 
     def _keep_interrupted(self):
@@ -189,20 +202,24 @@ class AutoencoderNet(NeuralNet):
     def run_single_epoch(self, batches):
         """Take one training step on every batch, and record the mean losses."""
         self._set_training(True)
-        self.generator_ = torch_generator(self.random, self.device)
+        seed(self.generator_, self.random)
         self.watches_gradients_ = self._any_callback_has("on_grad_computed")
+        self.learners_ = {
+            update: LayerwiseAdam(getattr(self, f"{update}_optimizer_"), parameters)
+            for update, parameters in self.updates_.items()
+        }
         watches_batches = self._any_callback_has("on_batch_begin", "on_batch_end")
+        take_step = self._losses_of_step if watches_batches else self._fastest_step()
         losses, sizes = [], []
-        repeatable = repeatable_convolutions(self.device)
-        with self.global_generator(self.random), repeatable:
+        with self.global_generator(self.random), training_arithmetic(self.device):
             for x in batches.shuffled(self.random):
                 batch = {"batch": (x, None), "training": True}
                 if watches_batches:
                     self.notify("on_batch_begin", **batch)
-                step = self.train_step(x)
-                losses.append(torch.stack(list(step.values())))
+                losses.append(take_step(x))
                 sizes.append(len(x))
                 if watches_batches:
+                    step = dict(zip(self.objective.loss_names, losses[-1], strict=True))
                     loss = losses[-1][0]
                     self.history.record_batch("train_loss", loss.item())
                     self.notify("on_batch_end", **batch, loss=loss, y_pred=None, **step)
@@ -219,6 +236,37 @@ class AutoencoderNet(NeuralNet):
         if self.draws_globally:
             return borrowed_global_generator(random, self.device)
         return nullcontext()
+
+    def _losses_of_step(self, x):
+        """Take one training step; return its losses as one tensor."""
+        return torch.stack(list(self.train_step(x).values()))
+
+    def _fastest_step(self):
+        """Return what takes a step: on a GPU, where it can be, a recording of it."""
+        if self.device.type != "cuda" or not self._can_be_recorded():
+            return self._losses_of_step
+        # A recording moves the same weights for good.
+        moves = [p.requires_grad for p in self.module_.parameters()]
+        if self.replayed_step_ is None or moves != self.replayed_moves_:
+            self.replayed_moves_ = moves
+            self.replayed_step_ = ReplayedStep(
+                self._losses_of_step, self.generator_, self.optimizer_.optimizers
+            )
+        self.replayed_step_.read_learning_rates()
+        return self.replayed_step_
+
+    def _can_be_recorded(self):
+        """Tell whether a step is the same kernels each time, and no one listens.
+
+        Code of the user's may do anything; and of torch's optimisers, those that are
+        fused keep all of their state on the GPU.
+        """
+        return not (
+            self.draws_globally
+            or self.watches_gradients_
+            or any(map(has_hooks, self.module_.modules()))
+            or not all(group.get("fused") for group in self.optimizer_.param_groups)
+        )
 
     def train_step(self, x):
         """Take the objective's step on one batch; return its losses by name."""
@@ -240,10 +288,12 @@ class AutoencoderNet(NeuralNet):
         parameters = [p for p in self.updates_[update] if p.requires_grad]
         if not parameters:  # all frozen
             return
-        optimizer = getattr(self, f"{update}_optimizer_")
-        optimizer.zero_grad()
+        for parameter in parameters:
+            parameter.grad = None
+        learner = self.learners_[update]
         # Limited to these weights, the backward pass does not even compute the rest.
-        loss.backward(inputs=parameters)
+        with learning(None if self.watches_gradients_ else learner):
+            loss.backward(inputs=parameters)
         if self.watches_gradients_:
             named = [
                 (name, parameter)
@@ -251,7 +301,7 @@ class AutoencoderNet(NeuralNet):
                 if any(parameter is p for p in parameters)
             ]
             self.notify("on_grad_computed", named_parameters=named, training=True)
-        optimizer.step()
+        learner.step()
 
     def _any_callback_has(self, *hooks):
         """Tell whether a callback does something at one of these points."""
@@ -343,7 +393,8 @@ class AutoencoderNet(NeuralNet):
         """Pickle from the CPU, so that the pickle loads where there is no GPU."""
         state = vars(self).copy()
         states = self._optimizer_states()
-        for name in (*self._optimizers, "updates", "generator", "module"):
+        transient = "updates", "learners", "generator", "replayed_step", "module"
+        for name in (*self._optimizers, *transient):
             state.pop(f"{name}_", None)
         state["module"] = self.module_
         if self.device.type != "cpu":

@@ -11,13 +11,15 @@ from numbers import Integral
 import torch
 from torch import nn
 
+from ._perceptron import MultilayerPerceptron
+
 
 def multilayer_perceptron(n_inputs, n_outputs, generator, layer_sizes, image_shape):
     """Return fully connected layers with ReLU between them."""
     layers = []
     for n_in, n_out in pairwise([n_inputs, *layer_sizes, n_outputs]):
         layers += [_glorot(nn.Linear, n_in, n_out, generator=generator), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    return MultilayerPerceptron(*layers[:-1])
 
 
 def convolutional_encoder(

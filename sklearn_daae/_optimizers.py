@@ -43,6 +43,119 @@ def make_optimizer(name, options, parameters, learning_rate):
     return optimizer([{"params": parameters}], **options)
 
 
+class LayerwiseAdam:
+    """Moves a layer as soon as its gradient is known, within the backward pass.
+
+    It does what a fused `Adam` does in `step`, number for number, but while gradient
+    and weights are still in the CPU's caches; and the gradients of all layers share
+    one piece of memory. What it leaves has a gradient afterwards, for `step`.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Whose state and options it takes. Layers are left to one that is no plain Adam.
+
+    parameters : list of torch.nn.Parameter
+        What the update is to move.
+    """
+
+    def __init__(self, optimizer, parameters):
+        self.optimizer = optimizer
+        self.parameters = set(parameters)
+        (self.group,) = optimizer.param_groups
+        self.is_plain = self.group.get("fused") and not any(
+            self.group.get(option)
+            for option in ("amsgrad", "maximize", "decoupled_weight_decay")
+        )
+        self.memory = {}
+        self.layers = {}
+        self.n_moved = 0
+
+    def wants(self, parameter):
+        """Tell whether the update is to move this parameter."""
+        return parameter in self.parameters
+
+    def move(self, layer, to_output, x):
+        """Move the weight and the bias of a layer.
+
+        Parameters
+        ----------
+        layer : (torch.nn.Parameter, torch.nn.Parameter)
+            The weight and the bias.
+
+        to_output, x : torch.Tensor
+            The gradient of the layer's output, and its input.
+
+        Returns
+        -------
+        moved : bool
+            False where the layer is left to the optimiser: at its first step, which
+            makes the state, and where hooks wait for the gradient.
+        """
+        weight, bias = layer
+        known = self.layers.get(weight) or self._get_to_know(layer, x.dtype)
+        if known is None:
+            return False
+        product, gradient, *state = known
+        torch.mm(to_output.t(), x, out=product)
+        if product is not gradient:
+            gradient.copy_(product)
+        beta1, beta2 = self.group["betas"]
+        # What torch.optim.Adam calls in the end. Its way there takes longer than some
+        # layers do.
+        torch._foreach_add_(state[-1], 1)
+        torch._fused_adam_(
+            [weight, bias],
+            [gradient, to_output.sum(0, dtype=bias.dtype)],
+            *state,
+            amsgrad=False,
+            maximize=False,
+            beta1=beta1,
+            beta2=beta2,
+            lr=self.group["lr"],
+            eps=self.group["eps"],
+            weight_decay=self.group["weight_decay"],
+        )
+        self.n_moved += 2
+        return True
+
+    def step(self):
+        """Move the rest, those that have a gradient now."""
+        if self.n_moved < len(self.parameters):
+            self.optimizer.step()
+        self.n_moved = 0
+
+    def _get_to_know(self, layer, dtype):
+        """Return what moving a layer takes: memory for its gradient, and its state.
+
+        The product that gives the gradient is of `dtype`.
+        """
+        states = [self.optimizer.state.get(parameter) for parameter in layer]
+        if not (self.is_plain and all(states)) or any(map(_has_hooks, layer)):
+            return None
+        weight, _ = layer
+        product = self._share(weight, dtype)
+        self.layers[weight] = (
+            product,
+            product if dtype == weight.dtype else self._share(weight, weight.dtype),
+            *([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq")),
+            [],
+            [state["step"] for state in states],
+        )
+        return self.layers[weight]
+
+    def _share(self, weight, dtype):
+        """Return memory in the shape of a weight, for use at once."""
+        if dtype not in self.memory:
+            most = max(parameter.numel() for parameter in self.parameters)
+            self.memory[dtype] = torch.empty(most, dtype=dtype)
+        return self.memory[dtype][: weight.numel()].view(weight.shape)
+
+
+def _has_hooks(parameter):
+    return parameter._backward_hooks or parameter._post_accumulate_grad_hooks
+
+
 class EveryUpdate(torch.optim.Optimizer):
     """The optimisers of all updates as one, for those who look for a net's only one.
 

@@ -34,9 +34,12 @@ def private_generator(random_state):
 
 def torch_generator(random, device):
     """Return a new `torch.Generator` on `device`, seeded by a draw from `random`."""
-    generator = torch.Generator(device)
-    generator.manual_seed(int(random.integers(2**63)))
-    return generator
+    return seed(torch.Generator(device), random)
+
+
+def seed(generator, random):
+    """Seed a `torch.Generator` by a draw from `random`, and return it."""
+    return generator.manual_seed(int(random.integers(2**63)))
 
 
 # Held while the global generators are ours: two threads that save, seed and restore

@@ -1,0 +1,139 @@
+"""Multilayer perceptrons, and how they learn on a CPU as fast as it can."""
+
+from contextlib import contextmanager
+from itertools import cycle
+from threading import local
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+# oneDNN's float32 products with a layer's weights are faster than those of `torch.mm`,
+# which are MKL's. Those of bfloat16 are oneDNN's in both.
+_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
+    torch.ops.mkldnn, "_linear_pointwise"
+)
+_current = local()
+
+
+@contextmanager
+def learning(learner):
+    """Have the backward passes of this thread move layers, where `learner` can.
+
+    See `_optimizers.LayerwiseAdam`.
+    """
+    _current.learner = learner
+    try:
+        yield
+    finally:
+        _current.learner = None
+
+
+class MultilayerPerceptron(nn.Sequential):
+    """Fully connected layers with ReLU between them.
+
+    In training on a CPU, the passes through all layers are one function of autograd's,
+    which works with `learning`. Else it is the sequence that it is.
+    """
+
+    def forward(self, x):
+        """Return the output of the last layer."""
+        learns = self.training and torch.is_grad_enabled() and x.device.type == "cpu"
+        if not (learns and self._is_as_made()):
+            return super().forward(x)
+        return _Passes.apply(x, *self.parameters())
+
+    def _is_as_made(self):
+        """Tell whether nobody has replaced a layer, or listens to one."""
+        kinds = cycle((nn.Linear, nn.ReLU))
+        return all(
+            type(layer) is kind and not has_hooks(layer)
+            for layer, kind in zip(self, kinds, strict=False)
+        )
+
+
+def has_hooks(module):
+    """Tell whether someone listens to the passes through a module."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+class _Passes(torch.autograd.Function):
+    """Forward and backward pass through linear layers with ReLU between them.
+
+    Its arguments are the input, and the weight and the bias of every layer.
+    """
+
+    @staticmethod
+    def forward(ctx, x, *parameters):
+        ctx.parameters = parameters
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+            x, *parameters = (tensor.to(dtype) for tensor in (x, *parameters))
+        weights, biases = parameters[::2], parameters[1::2]
+        inputs = []
+        for weight, bias in zip(weights, biases, strict=True):
+            inputs.append(x)
+            x = _linear(x, weight, bias, relu=len(inputs) < len(weights))
+        ctx.save_for_backward(*inputs, *weights)
+        return x
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        learner = getattr(_current, "learner", None)
+        parameters, needed = ctx.parameters, ctx.needs_input_grad
+        # Autograd asks for all gradients that it could use: more than the update's.
+        wanted = [
+            need and (learner is None or learner.wants(parameter))
+            for need, parameter in zip(needed[1:], parameters, strict=True)
+        ]
+        n_layers = len(parameters) // 2
+        saved = ctx.saved_tensors
+        inputs, weights = saved[:n_layers], saved[n_layers:]
+        gradients = [None] * len(parameters)
+        for i in reversed(range(n_layers)):
+            x, to_output, gradient = inputs[i], gradient, None
+            if i > 0 or needed[0]:
+                gradient = _to_input(to_output, weights[i])
+            if i > 0:  # and x is what ReLU gave
+                gradient = torch.ops.aten.threshold_backward.default(gradient, x, 0)
+
+            # Only now, that its weight has served, may the layer move.
+            layer = slice(2 * i, 2 * i + 2)
+            weight, bias = parameters[layer]
+            if all(wanted[layer]) and learner is not None:
+                moved = learner.move((weight, bias), to_output, x)
+            else:
+                moved = False
+            if not moved and wanted[2 * i]:
+                gradients[2 * i] = to_output.t().mm(x).to(weight.dtype)
+            if not moved and wanted[2 * i + 1]:
+                gradients[2 * i + 1] = to_output.sum(0, dtype=bias.dtype)
+        return gradient, *gradients
+
+
+def _linear(x, weight, bias, *, relu):
+    """Return x times the transposed weight, plus the bias; rectified, if `relu`."""
+    if _is_onednn_faster(x):
+        kind = "relu" if relu else "none"
+        return torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, kind, [], "")
+    x = torch.addmm(bias, x, weight.t())
+    return x.relu_() if relu else x
+
+
+def _to_input(gradient, weight):
+    """Return the gradient of the input, given that of the output."""
+    if _is_onednn_faster(gradient):
+        return torch.ops.mkldnn._linear_pointwise.default(
+            gradient, weight.t(), None, "none", [], ""
+        )
+    return torch.mm(gradient, weight)
+
+
+def _is_onednn_faster(x):
+    return _HAS_ONEDNN and x.dtype == torch.float32

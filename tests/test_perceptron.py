@@ -1,0 +1,131 @@
+"""The passes of multilayer perceptrons in training, against those of autograd."""
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+from torch import nn
+
+from sklearn_daae import DAAETransformer
+from sklearn_daae._networks import multilayer_perceptron
+from sklearn_daae._perceptron import has_hooks
+
+from .conftest import SMALL, make, weights
+
+
+class Watches(Callback):
+    """Wants all gradients before any weight moves: the way of torch's optimisers."""
+
+    def on_grad_computed(self, net, **kwargs):
+        pass
+
+
+@pytest.fixture
+def perceptron():
+    generator = torch.Generator().manual_seed(0)
+    return multilayer_perceptron(20, 3, generator, (32, 16), None)
+
+
+@pytest.fixture
+def batch():
+    return torch.randn(50, 20, generator=torch.Generator().manual_seed(1))
+
+
+def gradients(network, x, mixed):
+    x = x.clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed, cache_enabled=False):
+        out = network(x).float()
+        loss = (out * torch.linspace(-1, 1, 3)).square().mean()
+    return [out, *torch.autograd.grad(loss, [x, *network.parameters()])]
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_gradients_are_those_of_autograd(perceptron, batch, mixed):
+    here = gradients(perceptron.train(), batch, mixed)
+    there = gradients(nn.Sequential(*perceptron), batch, mixed)
+    for one, other in zip(here, there, strict=True):
+        assert one.dtype == other.dtype == torch.float32
+        # In bfloat16 autograd rounds to it the sums, too, that are gradients of biases.
+        rtol = 2**-8 if mixed else 1e-4
+        torch.testing.assert_close(one, other, rtol=rtol, atol=1e-6)
+    assert here[1].abs().max() > 1e-4
+
+
+def test_gradients_of_frozen_weights_are_not_computed(perceptron, batch):
+    perceptron.train()[2].requires_grad_(False)
+    perceptron(batch).square().mean().backward()
+    assert perceptron[2].weight.grad is perceptron[2].bias.grad is None
+    assert perceptron[0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        "adam",
+        ("adam", {"betas": (0.5, 0.9), "weight_decay": 0.1, "eps": 1e-3}),
+        ("adam", {"amsgrad": True}),
+        ("adam", {"maximize": True}),
+        ("adam", {"fused": False}),
+        "rmsprop",
+    ],
+)
+def test_layers_move_as_the_optimiser_would_move_them(X, optimizer, precision):
+    settings = {**SMALL, "learning_rate": 1e-4, "learning_rate_decay": 0.5}
+    settings |= {"optimizer": optimizer, "precision": precision}
+    model = DAAETransformer(**settings).fit(X)
+    there = DAAETransformer(**settings, callbacks=[Watches()]).fit(X)
+    np.testing.assert_array_equal(weights(model), weights(there))
+    assert model.history_ == there.history_
+    states = [m.net_.reconstruction_optimizer_.state_dict() for m in (model, there)]
+    torch.testing.assert_close(*states, rtol=0, atol=0)
+
+
+def test_all_models_move_as_the_optimiser_would_move_them(Estimator, X):
+    model = make(Estimator).fit(X)
+    there = make(Estimator, callbacks=[Watches()]).fit(X)
+    np.testing.assert_array_equal(weights(model), weights(there))
+
+
+def test_hooks_on_layers_and_weights_are_called(X):
+    """As in any module of torch's, and without a change of the result."""
+    calls = set()
+
+    class Listens(Callback):
+        def __init__(self, *what):
+            self.what = what
+
+        def on_train_begin(self, net, **kwargs):
+            layer = net.module_.encoder[0]
+            hooks = {
+                "forward": layer.register_forward_hook,
+                "backward": layer.register_full_backward_hook,
+                "gradient": layer.weight.register_hook,
+                "accumulated": layer.weight.register_post_accumulate_grad_hook,
+            }
+            for name in self.what:
+                hooks[name](lambda *args, name=name: calls.add(name))
+
+    plain = DAAETransformer(**SMALL).fit(X)
+    for what in (("forward",), ("backward",), ("gradient", "accumulated")):
+        model = DAAETransformer(**SMALL, callbacks=[Listens(*what)]).fit(X)
+        assert calls.issuperset(what)
+        np.testing.assert_allclose(weights(model), weights(plain), atol=1e-3)
+    assert has_hooks(
+        DAAETransformer(**SMALL, callbacks=[Listens("forward")]).fit(X).encoder_[0]
+    )
+
+
+def test_a_replaced_layer_is_used(perceptron, batch):
+    perceptron.train()[1] = nn.Tanh()
+    there = nn.Sequential(*perceptron)(batch)
+    torch.testing.assert_close(perceptron(batch), there)
+
+
+def test_second_derivatives_of_a_fitted_network(X):
+    """A fitted network is out of training, and any module of torch's."""
+    encoder = DAAETransformer(**SMALL).fit(X).encoder_
+    x = torch.from_numpy(X[:2].copy()).requires_grad_()
+    (slope,) = torch.autograd.grad(encoder(x).square().sum(), x, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.square().sum(), x)
+    assert curvature.abs().max() > 0
