@@ -38,18 +38,20 @@ class MultilayerPerceptron(nn.Sequential):
 
     def forward(self, x):
         """Return the output of the last layer."""
-        learns = self.training and torch.is_grad_enabled() and x.device.type == "cpu"
-        if not (learns and self._is_as_made()):
-            return super().forward(x)
-        return _Passes.apply(x, *self.parameters())
+        if self.training and torch.is_grad_enabled() and x.device.type == "cpu":
+            parameters = self._parameters_as_made()
+            if parameters is not None:
+                return _Passes.apply(x, *parameters)
+        return super().forward(x)
 
-    def _is_as_made(self):
-        """Tell whether nobody has replaced a layer, or listens to one."""
-        kinds = cycle((nn.Linear, nn.ReLU))
-        return all(
-            type(layer) is kind and not has_hooks(layer)
-            for layer, kind in zip(self, kinds, strict=False)
-        )
+    def _parameters_as_made(self):
+        """Return all parameters; None if a layer was replaced, or is listened to."""
+        parameters = []
+        for layer, kind in zip(self, cycle((nn.Linear, nn.ReLU)), strict=False):
+            if type(layer) is not kind or has_hooks(layer):
+                return None
+            parameters += layer._parameters.values()
+        return parameters
 
 
 def has_hooks(module):

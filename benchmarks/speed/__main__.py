@@ -13,8 +13,10 @@ epoch of ours, medians of repeats: the machine's noise falls on all of them.
 - pythae: its adversarial autoencoder (AAE only; left out where it is not installed)
 
 Then `transform`, `inverse_transform` and `sample` beside the bare network on one batch,
-and the time of an import. The result stands in ``benchmarks/speed/results/steps.json``;
-`benchmarks.speed.memory` measures memory.
+whole fits (3 epochs of 10,000 rows, in a process of their own) and the time of an
+import. The result stands in ``benchmarks/speed/results/steps.json``, of which
+`benchmarks.speed.page` makes a page; `benchmarks.speed.memory` measures training on a
+large file, and `benchmarks.speed.batch_sizes` larger batches.
 """
 
 import argparse
@@ -32,6 +34,7 @@ from skorch.callbacks import Callback
 
 from benchmarks._records import environment, write_json
 from benchmarks.speed.floor import Floor
+from benchmarks.speed.memory import resident
 from benchmarks.speed.peers import CarefulLoop, CommonLoop, Pythae
 from sklearn_daae import AAETransformer, DAAETransformer, iDAAETransformer
 
@@ -45,7 +48,7 @@ MODELS = {
 }
 # Number of features, settings, and steps in an epoch.
 NETWORKS = {
-    "mnist": (784, {"n_components": 10}, 20),
+    "mnist": (784, {"n_components": 10}, 30),
     "omniglot": (
         11025,
         {
@@ -157,6 +160,29 @@ def measure_inference(repeats):
     return out
 
 
+def measure_fit(name, precision):
+    """Return the seconds of a whole fit, and the memory it takes at most.
+
+    The memory is the process's own beyond that of torch, the package and the data.
+    """
+    command = [sys.executable, "-m", "benchmarks.speed", "--fit", name, precision]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def fit_and_tell(name, precision):
+    """Do what `measure_fit` measures, in this process."""
+    X = np.random.default_rng(0).random((10_000, 784), dtype=np.float32)
+    torch.ones(1, requires_grad=True).sum().backward()
+    model = MODELS[name].set_params(
+        precision=precision, max_epochs=3, device="cpu", random_state=0
+    )
+    before = resident("VmRSS")
+    duration = seconds(lambda: model.fit(X))
+    n_bytes = resident("VmHWM") - before
+    print(json.dumps({"seconds": round(duration, 2), "peak_bytes": n_bytes}))
+
+
 def measure_import(repeats):
     """Return the seconds that a process takes to import torch, and the package."""
     out = {}
@@ -178,7 +204,13 @@ def main():
     )
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--quick", action="store_true", help="3 repeats")
+    parser.add_argument(
+        "--steps-only", action="store_true", help="no inference, fit and import"
+    )
+    parser.add_argument("--fit", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.fit:
+        return fit_and_tell(*arguments.fit)
     repeats = 3 if arguments.quick else arguments.repeats
 
     records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
@@ -202,6 +234,15 @@ def main():
                 records[key] = {**record, "environment": environment()}
                 if not arguments.quick:
                     write_json(RESULTS, records)
+    if arguments.steps_only:
+        return None
+    for precision in arguments.precisions:
+        for name in ("DAAE", "iDAAE, M = 5"):
+            record = measure_fit(name, precision)
+            print(f"fit, {name}, {precision}: {record['seconds']:.1f} s, ", end="")
+            print(f"{record['peak_bytes'] / 1e6:.0f} MB", flush=True)
+            key = f"fit, {name}, {precision}"
+            records[key] = {**record, "environment": environment()}
     inference, imports = measure_inference(repeats), measure_import(repeats)
     for name, record in inference.items():
         print(
@@ -214,6 +255,7 @@ def main():
     records["import, seconds"] = {**imports, "environment": environment()}
     if not arguments.quick:
         write_json(RESULTS, records)
+    return None
 
 
 if __name__ == "__main__":

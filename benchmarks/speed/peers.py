@@ -2,7 +2,9 @@
 
 import logging
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
 from copy import deepcopy
+from io import StringIO
 
 import torch
 from torch.nn.functional import binary_cross_entropy, softplus
@@ -12,13 +14,18 @@ from torch.utils.data import DataLoader, TensorDataset
 RATE = 2e-4
 
 
+def plain(networks):
+    """Return copies that are sequences of torch's own layers, and nothing of ours."""
+    return [torch.nn.Sequential(*deepcopy(network)) for network in networks]
+
+
 class CarefulLoop:
     """What a careful user writes: in memory, fused Adam, nothing read back."""
 
     def __init__(self, networks, X, *, sigma, M, batch_size, precision):
         self.X, self.sigma, self.M = torch.from_numpy(X), sigma, M
         self.batch_size, self.mixed = batch_size, precision == "bfloat16"
-        self.E, self.R, self.D = map(deepcopy, networks)
+        self.E, self.R, self.D = plain(networks)
         self.rec, self.dis, self.enc = (
             self._adam(*modules) for modules in ((self.E, self.R), (self.D,), (self.E,))
         )
@@ -110,7 +117,11 @@ class CommonLoop(CarefulLoop):
 
 
 class Pythae:
-    """pythae's adversarial autoencoder, of the same widths, trained by its trainer."""
+    """pythae's adversarial autoencoder, of the same widths, trained by its trainer.
+
+    As its users run it, with the progress bar that it shows; what it prints is dropped.
+    Its step encodes each batch once, where those of Algorithm 1 do it twice.
+    """
 
     def __init__(self, networks, X, *, batch_size, precision):
         from pythae.data.datasets import BaseDataset
@@ -120,7 +131,7 @@ class Pythae:
         from pythae.trainers import AdversarialTrainer, AdversarialTrainerConfig
 
         logging.disable(logging.INFO)  # it tells of every step of its own
-        E, R, D = map(deepcopy, networks)
+        E, R, D = plain(networks)
 
         class Encoder(BaseEncoder):
             def __init__(self):
@@ -169,10 +180,24 @@ class Pythae:
             ),
         )
         self.trainer.prepare_training()
-        self.trainer.callback_handler.callbacks = []  # their progress bars
         self.mixed = precision == "bfloat16"
 
     def __call__(self):
         """Train for one epoch."""
-        with torch.autocast("cpu", torch.bfloat16, self.mixed):
-            return self.trainer.train_step(1)
+        trainer, silence = self.trainer, StringIO()
+        with (
+            torch.autocast("cpu", torch.bfloat16, self.mixed),
+            redirect_stderr(silence),
+            redirect_stdout(silence),
+        ):
+            trainer.callback_handler.on_epoch_begin(
+                training_config=trainer.training_config,
+                epoch=1,
+                train_loader=trainer.train_loader,
+                eval_loader=None,
+            )
+            loss = trainer.train_step(1)
+            trainer.callback_handler.on_epoch_end(
+                training_config=trainer.training_config
+            )
+        return loss
