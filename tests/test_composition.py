@@ -1,9 +1,12 @@
 """The estimators inside scikit-learn: pipelines, searches, columns, containers."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -160,3 +163,21 @@ def test_estimators_in_processes_are_the_same(X):
         there = joblib.Parallel(2)(joblib.delayed(clone(m).fit)(X) for m in models)
     for here, other in zip(models, there, strict=True):
         np.testing.assert_allclose(weights(here.fit(X)), weights(other), atol=1e-5)
+
+
+def count_threads(model, X, y=None):
+    """Score a model by the threads that its process computes with."""
+    return torch.get_num_threads()
+
+
+def test_grid_search_in_processes_shares_the_cores_out(X):
+    search = GridSearchCV(
+        DAAETransformer(**SMALL),
+        {"sigma": [0.1, 0.2]},
+        scoring=count_threads,
+        n_jobs=2,
+        cv=2,
+        refit=False,
+    )
+    threads = search.fit(X).cv_results_["mean_test_score"]
+    assert all(threads <= max(1, os.cpu_count() // 2))
