@@ -87,6 +87,8 @@ def test_all_models_move_as_the_optimiser_would_move_them(Estimator, X):
     np.testing.assert_array_equal(weights(model), weights(there))
 
 
+# torch warns of a first layer, whose input needs no gradient.
+@pytest.mark.filterwarnings("ignore:Full backward hook")
 def test_hooks_on_layers_and_weights_are_called(X):
     """As in any module of torch's, and without a change of the result."""
     calls = set()
