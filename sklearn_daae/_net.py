@@ -288,7 +288,8 @@ class AutoencoderNet(NeuralNet):
         parameters = [p for p in self.updates_[update] if p.requires_grad]
         if not parameters:  # all frozen
             return
-        for parameter in parameters:
+        # Of those frozen meanwhile, too: an optimiser moves what has a gradient.
+        for parameter in self.updates_[update]:
             parameter.grad = None
         learner = self.learners_[update]
         # Limited to these weights, the backward pass does not even compute the rest.

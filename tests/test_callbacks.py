@@ -188,6 +188,23 @@ def test_freezer_of_skorch(X):
     assert (weights(model) != weights(untrained)).any()
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_weights_frozen_in_between_stay(X, optimizer):
+    kept = []
+
+    class Freezes(skorch.callbacks.Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            weight = net.module_.decoder[0].weight
+            kept.append(weight.detach().clone())
+            weight.requires_grad_(len(kept) == 1)
+
+    settings = {**SMALL, "max_epochs": 3, "optimizer": optimizer}
+    model = DAAETransformer(**settings, callbacks=[Freezes()]).fit(X)
+    assert not torch.equal(kept[0], kept[1])
+    assert torch.equal(kept[1], kept[2])
+    assert torch.equal(kept[2], model.decoder_[0].weight)
+
+
 def test_print_log_of_skorch(X, capsys):
     model = DAAETransformer(**SMALL, callbacks=[skorch.callbacks.PrintLog()]).fit(X)
     assert capsys.readouterr().out == ""
