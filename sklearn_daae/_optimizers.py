@@ -90,7 +90,7 @@ class LayerwiseAdam:
         -------
         moved : bool
             False where the layer is left to the optimiser: at its first step, which
-            makes the state, and where hooks wait for the gradient.
+            makes the state, and where it is no plain Adam.
         """
         weight, bias = layer
         known = self.layers.get(weight) or self._get_to_know(layer, x.dtype)
@@ -131,7 +131,7 @@ class LayerwiseAdam:
         The product that gives the gradient is of `dtype`.
         """
         states = [self.optimizer.state.get(parameter) for parameter in layer]
-        if not (self.is_plain and all(states)) or any(map(_has_hooks, layer)):
+        if not (self.is_plain and all(states)):
             return None
         weight, _ = layer
         product = self._share(weight, dtype)
@@ -150,10 +150,6 @@ class LayerwiseAdam:
             most = max(parameter.numel() for parameter in self.parameters)
             self.memory[dtype] = torch.empty(most, dtype=dtype)
         return self.memory[dtype][: weight.numel()].view(weight.shape)
-
-
-def _has_hooks(parameter):
-    return parameter._backward_hooks or parameter._post_accumulate_grad_hooks
 
 
 class EveryUpdate(torch.optim.Optimizer):

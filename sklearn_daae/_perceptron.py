@@ -55,12 +55,16 @@ class MultilayerPerceptron(nn.Sequential):
 
 
 def has_hooks(module):
-    """Tell whether someone listens to the passes through a module."""
+    """Tell whether someone listens to a module, or to gradients of its parameters."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks
+    ) or any(
+        parameter._backward_hooks or parameter._post_accumulate_grad_hooks
+        for parameter in module._parameters.values()
+        if parameter is not None
     )
 
 
@@ -108,10 +112,8 @@ class _Passes(torch.autograd.Function):
             # Only now, that its weight has served, may the layer move.
             layer = slice(2 * i, 2 * i + 2)
             weight, bias = parameters[layer]
-            if all(wanted[layer]) and learner is not None:
-                moved = learner.move((weight, bias), to_output, x)
-            else:
-                moved = False
+            can_move = learner is not None and all(wanted[layer])
+            moved = can_move and learner.move((weight, bias), to_output, x)
             if not moved and wanted[2 * i]:
                 gradients[2 * i] = to_output.t().mm(x).to(weight.dtype)
             if not moved and wanted[2 * i + 1]:

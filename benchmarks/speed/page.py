@@ -19,7 +19,7 @@ def rows_of(table):
 
 
 def steps(records):
-    """Return the tables of the steps, one for each network and precision."""
+    """Return the table of the steps."""
     columns = "ours", "floor", "careful", "common", "pythae"
     table = [["network, model, precision", *columns, "ours / floor", "ours / careful"]]
     for key, record in records.items():
@@ -79,7 +79,7 @@ def batch_sizes(records):
 
 def batch_times(records):
     """Return the table of the time that epochs take."""
-    table = [["seconds of an epoch of 50,000", "batch", ""]]
+    table = [["seconds of an epoch of 50,000 rows, batch"]]
     for key, r in records.items():
         if key.startswith("seconds per epoch, "):
             sizes = [size for size in r if size != "environment"]
