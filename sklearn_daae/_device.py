@@ -1,5 +1,6 @@
 """Devices and numerical precision."""
 
+import warnings
 from contextlib import contextmanager, nullcontext
 from threading import Lock
 
@@ -35,6 +36,28 @@ def resolve_device(device):
             f"device={device!r} cannot be used on this machine. Devices here: "
             f"{', '.join(available_devices())}. Use one of these, or device='auto'."
         ) from error
+
+
+def warn_of_slow_precision(precision, device):
+    """Warn where a CPU has no products of bfloat16: torch then takes far longer."""
+    if (
+        precision == "bfloat16"
+        and device.type == "cpu"
+        and not _has_bfloat16_products()
+    ):
+        warnings.warn(
+            "precision='bfloat16' is many times slower than 'float32' on this CPU, "
+            "which has no instructions for it (AVX-512 on x86). Use "
+            "precision='float32' here.",
+            stacklevel=2,
+        )
+
+
+def _has_bfloat16_products():
+    """Tell whether oneDNN multiplies matrices of bfloat16 on this CPU."""
+    # What torch's own compiler asks; where it is not there, nothing is known.
+    ask = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return ask is None or ask()
 
 
 def mixed_precision(precision, device):

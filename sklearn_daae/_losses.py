@@ -14,7 +14,7 @@ LIKELIHOOD_WEIGHTS = {"bce": 1.0, "mse": 0.5}
 
 def discriminator_loss(real_logits, fake_logits):
     """-mean(log D(z_real)) - mean(log(1 - D(z_fake))), Algorithm 1, lines 14 and 15."""
-    return softplus(-real_logits).mean() + softplus(fake_logits).mean()
+    return softplus(torch.cat([-real_logits, fake_logits])).mean() * 2
 
 
 def non_saturating(fake_logits):

@@ -96,14 +96,15 @@ class LayerwiseAdam:
         known = self.layers.get(weight) or self._get_to_know(layer, x.dtype)
         if known is None:
             return False
-        product, gradient, *state = known
+        product, gradient, counts, *state = known
         torch.mm(to_output.t(), x, out=product)
         if product is not gradient:
             gradient.copy_(product)
         beta1, beta2 = self.group["betas"]
         # What torch.optim.Adam calls in the end. Its way there takes longer than some
         # layers do.
-        torch._foreach_add_(state[-1], 1)
+        for n_steps in counts:
+            n_steps += 1
         torch._fused_adam_(
             [weight, bias],
             [gradient, to_output.sum(0, dtype=bias.dtype)],
@@ -138,6 +139,8 @@ class LayerwiseAdam:
         self.layers[weight] = (
             product,
             product if dtype == weight.dtype else self._share(weight, weight.dtype),
+            # The numbers of steps as arrays, which count a hundred times faster.
+            [state["step"].numpy() for state in states],
             *([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq")),
             [],
             [state["step"] for state in states],

@@ -6,12 +6,14 @@ from threading import local
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 
-# oneDNN's float32 products with a layer's weights are faster than those of `torch.mm`,
-# which are MKL's. Those of bfloat16 are oneDNN's in both.
-_HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
-    torch.ops.mkldnn, "_linear_pointwise"
+# With AVX-512, oneDNN's float32 products with a layer's weights are faster than those
+# of `torch.mm`, which are MKL's; with AVX2, slower. Those of bfloat16 are oneDNN's in
+# both.
+_HAS_FAST_ONEDNN = (
+    torch.backends.mkldnn.is_available()
+    and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
 _current = local()
 
@@ -56,16 +58,19 @@ class MultilayerPerceptron(nn.Sequential):
 
 def has_hooks(module):
     """Tell whether someone listens to a module, or to gradients of its parameters."""
-    return bool(
+    if (
         module._forward_hooks
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks
-    ) or any(
-        parameter._backward_hooks or parameter._post_accumulate_grad_hooks
-        for parameter in module._parameters.values()
-        if parameter is not None
-    )
+    ):
+        return True
+    for parameter in module._parameters.values():
+        if parameter is not None and (
+            parameter._backward_hooks or parameter._post_accumulate_grad_hooks
+        ):
+            return True
+    return False
 
 
 class _Passes(torch.autograd.Function):
@@ -89,8 +94,13 @@ class _Passes(torch.autograd.Function):
         return x
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, gradient):
+        if torch.is_grad_enabled():
+            # What torch's `once_differentiable` sees to, at a tenth of the time.
+            raise RuntimeError(
+                "create_graph=True cannot go through a network in training on a CPU. "
+                "Call eval() on it first."
+            )
         learner = getattr(_current, "learner", None)
         parameters, needed = ctx.parameters, ctx.needs_input_grad
         # Autograd asks for all gradients that it could use: more than the update's.
@@ -140,4 +150,4 @@ def _to_input(gradient, weight):
 
 
 def _is_onednn_faster(x):
-    return _HAS_ONEDNN and x.dtype == torch.float32
+    return _HAS_FAST_ONEDNN and x.dtype == torch.float32

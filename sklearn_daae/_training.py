@@ -9,7 +9,7 @@ from sklearn.utils.validation import validate_data
 
 from ._batches import Batches, Rows, hold_out
 from ._callbacks import EpochProgressBar, SklearnTasks, StopsEarly
-from ._device import release_memory, resolve_device
+from ._device import release_memory, resolve_device, warn_of_slow_precision
 from ._losses import RECONSTRUCTION_LOSSES
 from ._net import AutoencoderNet
 from ._networks import NETWORKS, Autoencoder, multilayer_perceptron
@@ -259,6 +259,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         """Return what may change between two trainings of the same networks."""
         objective = self._objective()
         objective.check(self.n_features_in_, device)
+        warn_of_slow_precision(self.precision, device)
         return {
             "objective": objective,
             "draws_globally": objective.draws_globally or self._has_own_networks(),

@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -40,6 +41,19 @@ def test_bfloat16_trains_about_as_float32_does(Estimator, X):
     assert mixed.score(X) == pytest.approx(full.score(X), rel=0.1)
     assert mixed.net_.module_.encoder[0].weight.dtype == torch.float32
     assert mixed.transform(X).dtype == np.float32
+
+
+@pytest.mark.parametrize("has_products", [False, True])
+def test_bfloat16_warns_on_a_cpu_that_is_slow_at_it(X, monkeypatch, has_products):
+    monkeypatch.setattr(
+        "sklearn_daae._device._has_bfloat16_products", lambda: has_products
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        DAAETransformer(**SMALL, precision="bfloat16").fit(X)
+        DAAETransformer(**SMALL).fit(X)
+    told = ["precision='float32'" in str(warning.message) for warning in caught]
+    assert told == ([] if has_products else [True])
 
 
 def test_a_pickle_from_a_device_that_is_not_here_loads_on_the_cpu(Estimator, X):
