@@ -61,7 +61,9 @@ def environment():
     ] or [platform.processor()]
     return {
         "date": date.today().isoformat(),
-        "cpu": f"{len(os.sched_getaffinity(0))} cores of {names[0]}",
+        # The instructions that torch uses tell machines apart that have one name.
+        "cpu": f"{len(os.sched_getaffinity(0))} cores of {names[0]} "
+        f"({torch.backends.cpu.get_cpu_capability()})",
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),

@@ -52,6 +52,8 @@ class MultilayerPerceptron(nn.Sequential):
         for layer, kind in zip(self, cycle((nn.Linear, nn.ReLU)), strict=False):
             if type(layer) is not kind or has_hooks(layer):
                 return None
+            if "bias" in layer._parameters and layer.bias is None:
+                return None
             parameters += layer._parameters.values()
         return parameters
 

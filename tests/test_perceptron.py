@@ -118,8 +118,11 @@ def test_hooks_on_layers_and_weights_are_called(X):
     )
 
 
-def test_a_replaced_layer_is_used(perceptron, batch):
-    perceptron.train()[1] = nn.Tanh()
+@pytest.mark.parametrize(
+    ("place", "layer"), [(1, nn.Tanh()), (2, nn.Linear(32, 16, bias=False))]
+)
+def test_a_replaced_layer_is_used(perceptron, batch, place, layer):
+    perceptron.train()[place] = layer
     there = nn.Sequential(*perceptron)(batch)
     torch.testing.assert_close(perceptron(batch), there)
 

@@ -65,7 +65,7 @@ NETWORKS = {
             "network": ("conv", {"n_filters": 16}),
             "image_shape": (3, 64, 64),
         },
-        1,
+        4,
     ),
 }
 
@@ -213,7 +213,8 @@ def main():
         return fit_and_tell(*arguments.fit)
     repeats = 3 if arguments.quick else arguments.repeats
 
-    records = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    machines = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    records = machines.setdefault(environment()["cpu"], {})
     columns = "ours", "floor", "careful", "common", "pythae"
     print(
         f"{'ms per step':<34}" + "".join(f"{c:>10}" for c in columns) + "  ours/floor"
@@ -233,7 +234,7 @@ def main():
                 key = f"{network}, {name}, batch {BATCH}, {precision}"
                 records[key] = {**record, "environment": environment()}
                 if not arguments.quick:
-                    write_json(RESULTS, records)
+                    write_json(RESULTS, machines)
     if arguments.steps_only:
         return None
     for precision in arguments.precisions:
@@ -254,7 +255,7 @@ def main():
     records["inference, mnist"] = {**inference, "environment": environment()}
     records["import, seconds"] = {**imports, "environment": environment()}
     if not arguments.quick:
-        write_json(RESULTS, records)
+        write_json(RESULTS, machines)
     return None
 
 

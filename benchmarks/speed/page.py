@@ -38,19 +38,19 @@ def steps(records):
     return rows_of(table)
 
 
-def environment(record):
-    """Return the machine and the date of a record, as a sentence."""
-    e = record["environment"]
+def environment(records):
+    """Return the machine and the last date of its records, as a heading."""
+    last = max((r["environment"] for r in records.values()), key=lambda e: e["date"])
     return (
-        f"{e['cpu']}, {e['threads']} threads, Python {e['python']}, "
-        f"torch {e['torch']}, {e['date']}."
+        f"**{last['cpu']}**, {last['threads']} threads, Python {last['python']}, "
+        f"torch {last['torch']}, {last['date']}:"
     )
 
 
-def inference(record):
+def inference(records):
     """Return the table of throughputs."""
     table = [["60,000 rows of 784 features", "rows a second", "of the bare network's"]]
-    for name, r in record.items():
+    for name, r in records["inference, mnist"].items():
         if name != "environment":
             share = f"{100 * r['share_of_bare']:.0f} %"
             table.append([f"`{name}`", f"{r['rows_per_second']:,.0f}", share])
@@ -67,13 +67,22 @@ def fits(records):
     return rows_of(table)
 
 
+def imports(records):
+    """Return how long an import takes, as a sentence."""
+    seconds = records["import, seconds"]
+    return (
+        f"`import sklearn_daae` takes {seconds['import sklearn_daae']:.1f} s, of which "
+        f"`import torch` alone takes {seconds['import torch']:.1f} s and scikit-learn "
+        "most of the rest."
+    )
+
+
 def batch_sizes(records):
     """Return the table of accuracies, epoch by epoch."""
     table = [["batch, rate, precision, seed", *range(1, 11)]]
-    for key, r in records.items():
-        if key.startswith("batch "):
-            accuracies = [f"{epoch['accuracy']:.1f}" for epoch in r["epochs"]]
-            table.append([key, *accuracies])
+    for key, r in _of_batches(records):
+        accuracies = [f"{epoch['accuracy']:.1f}" for epoch in r["epochs"]]
+        table.append([key, *accuracies])
     return rows_of(table)
 
 
@@ -85,23 +94,46 @@ def batch_times(records):
             sizes = [size for size in r if size != "environment"]
             table[0] = ["seconds of an epoch of 50,000 rows, batch", *sizes]
             name = key.removeprefix("seconds per epoch, ")
+            name = f"{name}, {r['environment']['cpu']}"
             table.append([name, *(f"{r[size]:.1f}" for size in sizes)])
     return rows_of(table)
 
 
+def mean_accuracies(records):
+    """Return the table of the mean accuracy after the last epoch, over seeds."""
+    last = {}
+    for key, r in _of_batches(records):
+        setting = key.rpartition(", ")[0]
+        last.setdefault(setting, []).append(r["epochs"][-1]["accuracy"])
+    table = [["batch, rate, precision", "mean", "seeds"]]
+    table += [[k, f"{sum(v) / len(v):.2f}", len(v)] for k, v in last.items()]
+    return rows_of(table)
+
+
+def _of_batches(records):
+    """Return names and records of the runs, from the smallest batch."""
+    runs = [item for item in records.items() if item[0].startswith("batch ")]
+    return sorted(runs, key=lambda run: (int(run[0].split(",")[0][6:]), run[0]))
+
+
 def page():
     """Return the text of the page."""
-    records = json.loads((RESULTS / "steps.json").read_text())
+    machines = json.loads((RESULTS / "steps.json").read_text())
     sizes = json.loads((RESULTS / "batch_sizes.json").read_text())
-    imports = records["import, seconds"]
+
+    def each(*tables):
+        """Return tables of every machine, below its name."""
+        return "\n\n".join(
+            text(records)
+            for records in machines.values()
+            for text in (environment, *tables)
+        )
+
     return TEXT.format(
-        steps=steps(records),
-        environment=environment(records["inference, mnist"]),
-        inference=inference(records["inference, mnist"]),
-        fits=fits(records),
-        package=imports["import sklearn_daae"],
-        torch=imports["import torch"],
+        steps=each(steps),
+        rest=each(inference, fits, imports),
         batch_sizes=batch_sizes(sizes),
+        mean_accuracies=mean_accuracies(sizes),
         batch_times=batch_times(sizes),
     )
 
