@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
@@ -51,11 +52,7 @@ class BaseAutoencoder(
             The codes E(x); of a variational model, the means of q(z | x).
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        module = self.net_.module_
-        return self._map(
-            lambda x, _: module.encode(module.scale(x)), X, self._n_features_out
-        )
+        return self._encode(X)
 
     def inverse_transform(self, Z):
         """Decode Z.
@@ -71,13 +68,7 @@ class BaseAutoencoder(
             The reconstructions R(z), in the range of the training data.
         """
         check_is_fitted(self)
-        Z = check_array(Z, dtype=np.float32, input_name="Z")
-        if Z.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"Z has {Z.shape[1]} features, but {type(self).__name__} was fitted "
-                f"with n_components={self._n_features_out}. Give codes as transform "
-                "returns them."
-            )
+        Z = self._validated_codes(Z)
         module = self.net_.module_
         return self._map(
             lambda z, _: module.unscale(module.decode(z)), Z, self.n_features_in_
@@ -130,17 +121,18 @@ class BaseAutoencoder(
         """
         check_is_fitted(self)
         X = self._validated(X, reset=False)
-        module, corruption = self.net_.module_, self.net_.objective.corruption
-
-        def denoise(x, generator):
-            x = module.scale(x)
-            x_tilde = corruption(x, generator) if corrupt else x
-            return module.unscale(module.decode(module.encode(x_tilde)))
-
+        denoise = self._denoising(corrupt)
         return self._map(denoise, X, X.shape[1], random_state)
 
     def sample(
-        self, n_samples=1, random_state=None, *, n_steps=None, return_chain=False
+        self,
+        n_samples=1,
+        random_state=None,
+        *,
+        n_steps=None,
+        return_chain=False,
+        X=None,
+        Z=None,
     ):
         """Draw new samples from the model.
 
@@ -151,7 +143,7 @@ class BaseAutoencoder(
         Parameters
         ----------
         n_samples : int, default=1
-            Number of samples.
+            Number of samples; with `X` or `Z`, from each of their rows.
 
         random_state : int, RandomState instance or None, default=None
             Pass an int for the same samples at every call.
@@ -159,32 +151,54 @@ class BaseAutoencoder(
         n_steps : int, default=None
             Steps of the chain. None is 1 for the DAAE and the DVAE, whose *corrupted*
             encodings were matched to the prior, and for the DAE; and 0 for the rest, of
-            which the prior can be decoded directly.
+            which the prior can be decoded directly. With `X` it is at least 1.
 
         return_chain : bool, default=False
             Whether to return all states of the chains and not only the last.
+
+        X : array-like of shape (n_rows, n_features), default=None
+            Data to start the chains from, as x(0).
+
+        Z : array-like of shape (n_rows, n_components), default=None
+            Codes to start the chains from, instead of draws from the prior.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float32
             The samples x(n_steps). With `return_chain`, all of x(0), ..., x(n_steps):
-            an array of shape (n_steps + 1, n_samples, n_features).
+            an array of shape (n_steps + 1, n_samples, n_features). With `X` or `Z`,
+            there are n_samples * n_rows of them, those from one row together.
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
         if n_steps is None:
-            n_steps = self._n_steps
+            n_steps = self._n_steps if X is None else max(1, self._n_steps)
         check_scalar(n_steps, "n_steps", Integral, min_val=0)
+        if X is not None and Z is not None:
+            raise ValueError("Chains start from rows of X or from codes Z: give one.")
 
         module, objective = self.net_.module_, self.net_.objective
+        start, first = None, module.decode
+        if X is not None:
+            start, first = (
+                Rows(self._validated(X, reset=False), self.device_),
+                module.scale,
+            )
+        elif Z is not None:
+            start = Rows(self._validated_codes(Z), self.device_)
+        n_chains = n_samples if start is None else n_samples * len(start)
         chain = np.empty(
-            (n_steps + 1 if return_chain else 1, n_samples, self.n_features_in_),
+            (n_steps + 1 if return_chain else 1, n_chains, self.n_features_in_),
             dtype=np.float32,
         )
         with torch.inference_mode(), self._generator(random_state) as generator:
-            for rows in _slices(n_samples, self.n_features_in_):
+            for rows in _slices(n_chains, self.n_features_in_):
                 states = markov_chain(
-                    self._draw_codes(rows.stop - rows.start, generator),
+                    first(
+                        self._draw_codes(rows.stop - rows.start, generator)
+                        if start is None
+                        else start[np.r_[rows] // n_samples]
+                    ),
                     n_steps,
                     encode=lambda x: objective.draw_code(x, module, generator),
                     corrupt=lambda x: objective.corruption(x, generator),
@@ -212,14 +226,7 @@ class BaseAutoencoder(
             Higher is better.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        reconstruct = self.net_.module_
-
-        def score(x, _):
-            error = reconstruct(x.clone()) - x
-            return -error.square().mean(1, keepdim=True)
-
-        return self._map(score, X, 1).ravel()
+        return -self._squared_errors(X)
 
     def score(self, X, y=None):
         """Return minus the mean squared reconstruction error of X.
@@ -238,6 +245,65 @@ class BaseAutoencoder(
             The mean of `score_samples`. Higher is better.
         """
         return float(self.score_samples(X).mean(dtype=np.float64))
+
+    def _denoising(self, corrupt):
+        """Return R(E(C(x))), or R(E(x)), as a function of a batch and a generator."""
+        module, corruption = self.net_.module_, self.net_.objective.corruption
+
+        def denoise(x, generator):
+            x = module.scale(x)
+            x_tilde = corruption(x, generator) if corrupt else x
+            return module.unscale(module.decode(module.encode(x_tilde)))
+
+        return denoise
+
+    def _squared_errors(self, X, *, corrupt=False, random_state=0):
+        """Return the squared error of `reconstruct`, the mean over features."""
+        X = self._validated(X, reset=False)
+        denoise = self._denoising(corrupt)
+
+        def squared_error(x, generator):
+            error = denoise(x.clone(), generator) - x
+            return error.square().mean(1, keepdim=True)
+
+        return self._map(squared_error, X, 1, random_state).ravel()
+
+    def _encode(self, X, *, corrupt=False, draw=False, random_state=0):
+        """Return codes of x or C(x): the means of q(z | x), or draws from it."""
+        X = self._validated(X, reset=False)
+        module, objective = self.net_.module_, self.net_.objective
+
+        def encode(x, generator):
+            x = module.scale(x)
+            x_tilde = objective.corruption(x, generator) if corrupt else x
+            if draw:
+                return objective.draw_code(x_tilde, module, generator)
+            return module.encode(x_tilde)
+
+        return self._map(encode, X, self._n_features_out, random_state)
+
+    def _draw_prior(self, n_samples, random_state):
+        """Return draws from the prior, of shape (n_samples, n_components)."""
+        prior = getattr(self.net_.objective, "prior", None)
+        if prior is None:
+            raise ValueError(
+                f"{type(self).__name__} matches its codes to no prior. Use one of the "
+                "models that do, such as DAAETransformer."
+            )
+        with torch.inference_mode(), self._generator(random_state) as generator:
+            z = prior(n_samples, generator).cpu().numpy()
+        release_memory(self.device_)
+        return z
+
+    def _validated_codes(self, Z):
+        Z = check_array(Z, dtype=np.float32, input_name="Z")
+        if Z.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"Z has {Z.shape[1]} features, but {type(self).__name__} was fitted "
+                f"with n_components={self._n_features_out}. Give codes as transform "
+                "returns them."
+            )
+        return Z
 
     @torch.inference_mode()
     def _map(self, function, X, n_columns, random_state=0):
@@ -313,3 +379,42 @@ def _slices(n_rows, n_features):
     step = max(1, _BATCH_VALUES // max(n_features, 2048))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def find_autoencoder(estimator, X):
+    """Return a fitted autoencoder, and the data as it sees them in its pipeline.
+
+    Parameters
+    ----------
+    estimator : estimator of this package, or Pipeline or search that holds one
+        Of a pipeline, the last; of a search, the best.
+
+    X : array-like of shape (n_samples, n_features), or None
+        What the steps before it are given.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    """
+    if isinstance(estimator, BaseAutoencoder):
+        check_is_fitted(estimator)
+        return estimator, X
+    if hasattr(estimator, "best_estimator_"):
+        return find_autoencoder(estimator.best_estimator_, X)
+    if isinstance(estimator, Pipeline):
+        for i, step in reversed([*enumerate(estimator)]):
+            if _holds_autoencoder(step):
+                seen = X if X is None or i == 0 else estimator[:i].transform(X)
+                return find_autoencoder(step, seen)
+    raise TypeError(
+        f"estimator={estimator!r} must be a fitted autoencoder of sklearn_daae, or a "
+        "Pipeline or search that holds one."
+    )
+
+
+def _holds_autoencoder(estimator):
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if isinstance(estimator, Pipeline):
+        return any(map(_holds_autoencoder, estimator))
+    return isinstance(estimator, BaseAutoencoder)

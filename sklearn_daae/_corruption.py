@@ -75,6 +75,11 @@ class Corruption:
         """Whether the process is the user's own."""
         return callable(self.process)
 
+    @property
+    def is_identity(self):
+        """Whether nothing is corrupted, as in an AAE."""
+        return not self.is_own and self.sigma == 0
+
     def __call__(self, x, generator, n_draws=1):
         """Return `n_draws` corruptions of every row, (n_draws * n_samples, ...).
 
@@ -84,7 +89,7 @@ class Corruption:
         x = x.repeat(n_draws, 1)
         if self.is_own:
             return self._like(x, self.process(x, self.sigma, generator))
-        if self.sigma == 0:
+        if self.is_identity:
             return x
         return CORRUPTIONS[self.process](x, self.sigma, generator)
 

@@ -115,7 +115,7 @@ class AutoencoderParameters(BaseEstimator):
         for callback in self.callbacks or []:
             _check_callback(callback)
         if self.image_shape is not None:
-            _check_image_shape(self.image_shape)
+            check_image_shape(self.image_shape)
         if self.input_range is not None:
             _check_input_range(self.input_range)
         self._check_network()
@@ -184,7 +184,8 @@ def _check_layer_sizes(name, value):
         )
 
 
-def _check_image_shape(value):
+def check_image_shape(value):
+    """Refuse what is no (channels, height, width)."""
     sides = np.asarray(value).tolist()
     are_three = np.shape(sides) == (3,)
     if not are_three or not all(isinstance(n, Integral) and n >= 1 for n in sides):

@@ -18,7 +18,7 @@ from ._random import borrowed_global_generator, private_generator, torch_generat
 from ._sklearn_compat import CallbackSupportMixin, with_callbacks
 
 # Read as they are, batch by batch; anything else becomes float32 as a whole.
-_DTYPES = [
+DTYPES = [
     np.dtype(kind)
     for kind in ("f4", "f8", "f2", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?")
 ]
@@ -165,7 +165,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             self,
             X,
             reset=reset,
-            dtype=_DTYPES,
+            dtype=DTYPES,
             order="C",
             ensure_min_samples=min_samples,
         )

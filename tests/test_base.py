@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.linalg import solve_discrete_lyapunov
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
@@ -170,6 +171,83 @@ def test_codes_come_from_the_prior(Estimator, X):
     z = model.sample(10_000, random_state=0, n_steps=0)
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.05)
     np.testing.assert_allclose(np.cov(z.T), np.eye(64), atol=0.06)
+
+
+def test_chains_start_from_data(fitted, X):
+    chain = fitted.sample(3, 0, X=X[:4], n_steps=2, return_chain=True)
+    assert chain.shape == (3, 12, 64)
+    np.testing.assert_allclose(chain[0], np.repeat(X[:4], 3, axis=0), atol=1e-6)
+    # One step is R(E(C(x))); of a variational model, a draw of its code instead of E.
+    one = fitted.sample(random_state=0, X=X)
+    np.testing.assert_array_equal(one, fitted.sample(1, 0, X=X, n_steps=1))
+    if not isinstance(fitted, tuple(VARIATIONAL)):
+        expected = fitted.reconstruct(X, corrupt=True, random_state=0)
+        np.testing.assert_allclose(one, expected, atol=1e-6)
+
+
+def test_chains_start_from_codes(fitted, X):
+    Z = fitted.transform(X[:4])
+    first = fitted.sample(2, 0, Z=Z, n_steps=0)
+    expected = np.repeat(fitted.inverse_transform(Z), 2, axis=0)
+    np.testing.assert_allclose(first, expected, atol=1e-6)
+    chain = fitted.sample(2, 0, Z=Z, n_steps=2, return_chain=True)
+    np.testing.assert_array_equal(chain[0], first)
+    np.testing.assert_array_equal(chain[-1], fitted.sample(2, 0, Z=Z, n_steps=2))
+
+
+def test_chains_start_from_one_thing(fitted, X):
+    Z = fitted.transform(X[:4])
+    with pytest.raises(ValueError, match="rows of X or from codes Z: give one"):
+        fitted.sample(X=X[:4], Z=Z)
+    with pytest.raises(ValueError, match="X has 63 features"):
+        fitted.sample(X=X[:4, :63])
+    with pytest.raises(ValueError, match="Z has 3 features"):
+        fitted.sample(Z=Z[:, :3])
+
+
+def test_chains_in_many_batches(fitted, X, monkeypatch):
+    """Each row's chains come out at its own place."""
+    whole = fitted.sample(3, 0, X=X[:50], n_steps=0)
+    monkeypatch.setattr("sklearn_daae._base._BATCH_VALUES", 7 * 2048)
+    np.testing.assert_array_equal(fitted.sample(3, 0, X=X[:50], n_steps=0), whole)
+
+
+class Affine(torch.nn.Linear):
+    """From 3 features to 2 components, or back with a turn; both contract."""
+
+    def __init__(self, n_inputs, n_outputs):
+        super().__init__(n_inputs, n_outputs)
+        plane = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 2)))[0]
+        turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
+        weight = 0.95 * (plane.T if n_inputs == 3 else plane @ turn)
+        self.weight.data = torch.as_tensor(weight, dtype=torch.float32)
+        self.bias.data = torch.linspace(0.5, 1, n_outputs)
+
+
+def test_chain_is_stationary_where_theory_says():
+    """Of an affine model: x' = F (x + noise) + g, an autoregressive process.
+
+    Its mean solves m = F m + g and its covariance S = F S F^T + sigma^2 F F^T.
+    """
+    settings = {"encoder": Affine, "decoder": Affine, "reconstruction_loss": "mse"}
+    model = make(DAAETransformer, n_components=2, sigma=0.7, **settings)
+    model.set_params(learning_rate=1e-12)
+    model.fit(np.zeros((10, 3), dtype=np.float32))
+    (W, c), (V, b) = (
+        (m.weight.detach().double().numpy(), m.bias.detach().double().numpy())
+        for m in (model.encoder_, model.decoder_)
+    )
+    F, g = V @ W, V @ c + b
+    mean = np.linalg.solve(np.eye(3) - F, g)
+    of_a_step = 0.7**2 * F @ F.T
+    covariance = solve_discrete_lyapunov(F, of_a_step)
+    assert abs(covariance).max() > 3 * abs(of_a_step).max()  # the chain remembers
+    x = model.sample(100_000, 0, n_steps=60)
+    np.testing.assert_allclose(x.mean(axis=0), mean, atol=0.03)
+    np.testing.assert_allclose(np.cov(x.T), covariance, atol=0.04)
+    # Stationary: one step more changes nothing.
+    on = model.sample(X=x, random_state=1, n_steps=1)
+    np.testing.assert_allclose(np.cov(on.T), covariance, atol=0.04)
 
 
 def test_default_number_of_steps(X):
