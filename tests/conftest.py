@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from skorch.callbacks import Callback
 
 from sklearn_daae import (
     AAETransformer,
@@ -44,6 +45,18 @@ def make(Estimator, **params):
     assert not unknown, unknown
     has = Estimator().get_params()
     return Estimator(**{name: value for name, value in known.items() if name in has})
+
+
+needs_cuda = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a CUDA device"
+)
+
+
+class WatchesGradients(Callback):
+    """Wants all gradients before any weight moves: the way of torch's optimisers."""
+
+    def on_grad_computed(self, net, **kwargs):
+        pass
 
 
 @pytest.fixture(params=ESTIMATORS, ids=lambda c: c.__name__)

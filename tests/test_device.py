@@ -12,12 +12,14 @@ import torch
 
 from sklearn_daae import DAAETransformer
 from sklearn_daae._device import available_devices, resolve_device
+from sklearn_daae.metrics import parzen_log_likelihood, prior_distance
 
-from .conftest import SMALL, make, weights
+from .conftest import SMALL, make, needs_cuda, weights
 
-needs_cuda = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="needs a CUDA device"
-)
+
+def halve(x, sigma, generator):
+    """Corrupt without chance."""
+    return x / 2
 
 
 def test_resolve_device():
@@ -107,8 +109,30 @@ def test_no_gpu_memory_is_kept(X):
     model = DAAETransformer(**{**SMALL, "device": "cuda"}).fit(X)
     kept = torch.cuda.memory_allocated()
     big = np.tile(X, (100, 1))
-    model.transform(big)
-    model.sample(1000)
-    model.partial_fit(big)
-    assert torch.cuda.memory_allocated() <= 1.1 * kept
-    assert torch.cuda.memory_reserved() <= 2 * torch.cuda.memory_allocated() + 2**22
+    for call in (
+        lambda: model.transform(big),
+        lambda: model.sample(100_000),
+        lambda: model.sample(X=big),
+        lambda: prior_distance(model, big),
+        lambda: parzen_log_likelihood(big, X, bandwidth=0.2, device="cuda"),
+        lambda: model.partial_fit(big),
+    ):
+        call()
+        assert torch.cuda.memory_allocated() <= 1.1 * kept
+        assert torch.cuda.memory_reserved() <= 2 * torch.cuda.memory_allocated() + 2**22
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_likelihoods_and_chains_on_a_gpu_are_those_of_a_cpu(X):
+    here, there = (
+        parzen_log_likelihood(X[:100], X[100:], bandwidth=0.2, device=device)
+        for device in ("cpu", "cuda")
+    )
+    np.testing.assert_allclose(there, here, rtol=1e-10)
+    model = DAAETransformer(**{**SMALL, "device": "cuda"}, corruption=halve).fit(X)
+    at_home = pickle.loads(pickle.dumps(model))
+    at_home.net_.to(torch.device("cpu"))
+    for start in ({"X": X}, {"Z": model.transform(X)}):
+        chains = [m.sample(n_steps=3, **start) for m in (model, at_home)]
+        np.testing.assert_allclose(*chains, atol=1e-3)

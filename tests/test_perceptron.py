@@ -10,14 +10,7 @@ from sklearn_daae import DAAETransformer
 from sklearn_daae._networks import multilayer_perceptron
 from sklearn_daae._perceptron import has_hooks
 
-from .conftest import SMALL, make, weights
-
-
-class Watches(Callback):
-    """Wants all gradients before any weight moves: the way of torch's optimisers."""
-
-    def on_grad_computed(self, net, **kwargs):
-        pass
+from .conftest import SMALL, WatchesGradients, make, weights
 
 
 @pytest.fixture
@@ -74,7 +67,7 @@ def test_layers_move_as_the_optimiser_would_move_them(X, optimizer, precision):
     settings = {**SMALL, "learning_rate": 1e-4, "learning_rate_decay": 0.5}
     settings |= {"optimizer": optimizer, "precision": precision}
     model = DAAETransformer(**settings).fit(X)
-    there = DAAETransformer(**settings, callbacks=[Watches()]).fit(X)
+    there = DAAETransformer(**settings, callbacks=[WatchesGradients()]).fit(X)
     np.testing.assert_array_equal(weights(model), weights(there))
     assert model.history_ == there.history_
     states = [m.net_.reconstruction_optimizer_.state_dict() for m in (model, there)]
@@ -83,7 +76,7 @@ def test_layers_move_as_the_optimiser_would_move_them(X, optimizer, precision):
 
 def test_all_models_move_as_the_optimiser_would_move_them(Estimator, X):
     model = make(Estimator).fit(X)
-    there = make(Estimator, callbacks=[Watches()]).fit(X)
+    there = make(Estimator, callbacks=[WatchesGradients()]).fit(X)
     np.testing.assert_array_equal(weights(model), weights(there))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from .conftest import make, weights
+from .conftest import make, needs_cuda, weights
 
 
 def global_states():
@@ -63,7 +63,7 @@ def test_random_states(Estimator, X):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@needs_cuda
 @pytest.mark.parametrize("network", ["mlp", ("conv", {"n_filters": 4})])
 def test_cuda(Estimator, network):
     X = np.random.default_rng(0).random((100, 400), dtype=np.float32)

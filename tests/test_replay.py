@@ -10,22 +10,13 @@ from skorch.callbacks import Callback
 
 from sklearn_daae import DAAETransformer, _net, _replay
 
-from .conftest import SMALL, make, weights
-
-needs_cuda = pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="needs a CUDA device"
-)
+from .conftest import SMALL, WatchesGradients, make, needs_cuda, weights
 
 
 class WatchesBatches(Callback):
     """Keeps steps from being recorded."""
 
     def on_batch_end(self, net, **kwargs):
-        pass
-
-
-class WatchesGradients(Callback):
-    def on_grad_computed(self, net, **kwargs):
         pass
 
 

@@ -1,0 +1,405 @@
+"""How good a trained model is: likelihood of samples, errors, match to the prior."""
+
+import math
+from inspect import signature
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.metrics.pairwise import paired_cosine_distances
+from sklearn.utils import Bunch, check_array, check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from ._base import find_autoencoder
+from ._device import release_memory, resolve_device
+from ._parameters import check_image_shape
+from ._random import private_generator
+from ._training import DTYPES
+
+# Distances that are held at once, 16 MiB of float64.
+_BLOCK_VALUES = 2**21
+
+
+def parzen_log_likelihood(X, samples, *, bandwidth, device="auto"):
+    """Log-likelihood of data under a Parzen window estimate on a model's samples.
+
+    The density of a row is the mean of Gaussians of standard deviation `bandwidth` in
+    every direction, one around each sample. It is computed exactly, in float64, unlike
+    in `sklearn.neighbors.KernelDensity`, whose default is off by hundreds of nats in as
+    many dimensions as images have.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_rows, n_features)
+        The data, such as a test set.
+
+    samples : array-like of shape (n_samples, n_features)
+        What the estimate is made of: samples of a model.
+
+    bandwidth : float
+        Standard deviation of the Gaussians, in units of X. See `select_bandwidth`.
+
+    device : str or torch.device, default="auto"
+        Where to compute: a CUDA device where there is one, else the CPU; or any torch
+        device that has float64.
+
+    Returns
+    -------
+    log_likelihood : ndarray of shape (n_rows,), float64
+        In nats. Its mean is what papers print; its standard error is
+        ``log_likelihood.std() / sqrt(n_rows)``.
+
+    Raises
+    ------
+    ValueError
+        If X and the samples differ in their number of features, or `bandwidth` is not
+        a positive number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_daae.metrics import parzen_log_likelihood
+    >>> parzen_log_likelihood([[0.0], [1.0]], [[0.0]], bandwidth=1.0).round(4)
+    array([-0.9189, -1.4189])
+    """
+    (log_likelihood,) = _log_likelihoods(X, samples, [bandwidth], "bandwidth", device)
+    return log_likelihood
+
+
+def select_bandwidth(samples, X, *, bandwidths, device="auto"):
+    """Return the bandwidth under which held-out data is most likely.
+
+    Parameters
+    ----------
+    samples : array-like of shape (n_samples, n_features)
+        Samples of a model.
+
+    X : array-like of shape (n_rows, n_features)
+        Held-out data: neither what the model was trained on nor what it is tested on.
+
+    bandwidths : array-like of shape (n_bandwidths,)
+        What to choose from, such as the paper's ``np.logspace(-1, 0, 10)``.
+
+    device : str or torch.device, default="auto"
+        Where to compute, as in `parzen_log_likelihood`.
+
+    Returns
+    -------
+    bandwidth : float
+        That of the greatest mean of `parzen_log_likelihood`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_daae.metrics import select_bandwidth
+    >>> X = np.random.default_rng(0).normal(size=(100, 1))
+    >>> select_bandwidth([[0.0]], X, bandwidths=[0.1, 1.0, 10.0])
+    1.0
+    """
+    bandwidths = check_array(
+        bandwidths, ensure_2d=False, dtype=np.float64, input_name="bandwidths"
+    ).ravel()
+    log_likelihoods = _log_likelihoods(X, samples, bandwidths, "bandwidths", device)
+    return float(bandwidths[log_likelihoods.mean(1).argmax()])
+
+
+def _log_likelihoods(X, samples, bandwidths, name, device):
+    """Return an array of shape (n_bandwidths, n_rows)."""
+    for bandwidth in bandwidths:
+        check_scalar(bandwidth, name, Real, min_val=0, include_boundaries="neither")
+        if not math.isfinite(bandwidth):
+            raise ValueError(f"{name} must be finite, got {bandwidth!r}.")
+    X = check_array(X, dtype=DTYPES, input_name="X")
+    samples = check_array(samples, dtype=DTYPES, input_name="samples")
+    if X.shape[1] != samples.shape[1]:
+        raise ValueError(
+            f"X has {X.shape[1]} features and samples have {samples.shape[1]}. Both "
+            "must be in the same space."
+        )
+    device = resolve_device(device)
+    if device.type == "mps":  # has no float64
+        device = torch.device("cpu")
+    log_sums = _log_sums_of_kernels(X, samples, bandwidths, device)
+    release_memory(device)
+    normalisers = np.sqrt(2 * np.pi) * np.asarray(bandwidths)[:, None]
+    return log_sums - math.log(len(samples)) - X.shape[1] * np.log(normalisers)
+
+
+@torch.inference_mode()
+def _log_sums_of_kernels(X, samples, bandwidths, device):
+    """Return log sum_j exp(-|x - s_j|^2 / 2h^2), as (n_bandwidths, n_rows)."""
+    # Squared distances by products lose digits where the data is far from zero.
+    centre = samples.mean(0, dtype=np.float64)
+    samples = torch.from_numpy(samples - centre).to(device)
+    # x.s - |s|^2 / 2 as one product, which is -|x - s|^2 / 2 up to x's own square.
+    samples = torch.cat([samples, -samples.square().sum(1, keepdim=True) / 2], dim=1)
+    out = np.empty((len(bandwidths), len(X)))
+    step = max(1, _BLOCK_VALUES // max(samples.shape))
+    for start in range(0, len(X), step):
+        rows = slice(start, start + step)
+        x = torch.from_numpy(X[rows] - centre).to(device)
+        closeness = torch.cat([x, x.new_ones(len(x), 1)], dim=1) @ samples.t()
+        nearest = closeness.amax(1, keepdim=True)
+        x_squares = x.square().sum(1, keepdim=True) / 2
+        for i, h in enumerate(bandwidths):
+            kernels = torch.add(nearest / -(h**2), closeness, alpha=h**-2).exp_()
+            log_sums = kernels.sum(1, keepdim=True).log_()
+            log_sums += (nearest - x_squares) / h**2
+            out[i, rows] = log_sums.squeeze(1).cpu().numpy()
+    return out
+
+
+def reconstruction_error(estimator, X, *, corrupt=True, random_state=None):
+    """Mean squared error of reconstructions, of corrupted data unless told otherwise.
+
+    Parameters
+    ----------
+    estimator : estimator of this package, or Pipeline that holds one
+        A fitted model. In a pipeline, X passes the steps before it first, and the error
+        is one of what they give.
+
+    X : array-like of shape (n_samples, n_features)
+        Clean data.
+
+    corrupt : bool, default=True
+        Whether to measure R(E(C(x))), as the paper does, and not R(E(x)). Where a model
+        corrupts nothing, they are the same.
+
+    random_state : int, RandomState instance or None, default=None
+        Pass an int for the same corruption at every call.
+
+    Returns
+    -------
+    error : float
+        The mean over samples and features, in squared units of
+        X.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_daae import DAAETransformer
+    >>> from sklearn_daae.metrics import reconstruction_error
+    >>> X = np.random.default_rng(0).random((100, 20))
+    >>> model = DAAETransformer(2, max_epochs=1, random_state=0).fit(X)
+    >>> reconstruction_error(model, X, random_state=0) < 0.5
+    True
+    """
+    model, X = find_autoencoder(estimator, X)
+    errors = model._squared_errors(X, corrupt=corrupt, random_state=random_state)
+    return float(errors.mean(dtype=np.float64))
+
+
+def prior_distance(
+    estimator, X, *, corrupt=False, random_state=None, n_projections=100
+):
+    """Sliced Wasserstein distance between encodings and the prior.
+
+    The Wasserstein-2 distance between the two in one dimension, of `n_projections`
+    random directions; the root of the mean of the squares. It compares the encodings
+    with as many draws from the prior, and is of the order of ``1 / sqrt(n_samples)``
+    where both are of one distribution: compare models on as many rows.
+
+    Parameters
+    ----------
+    estimator : estimator of this package with a prior, or Pipeline that holds one
+        A fitted model. In a pipeline, X passes the steps before it first.
+
+    X : array-like of shape (n_samples, n_features)
+        Clean data.
+
+    corrupt : bool, default=False
+        Whether to encode C(x) instead of x. Encodings of a variational model are drawn
+        from q(z | x).
+
+    random_state : int, RandomState instance or None, default=None
+        Pass an int for the same corruption, draws and directions at every call.
+
+    n_projections : int, default=100
+        Number of directions.
+
+    Returns
+    -------
+    distance : float
+        In units of the codes: 0 for a perfect match.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_daae import DAAETransformer
+    >>> from sklearn_daae.metrics import prior_distance
+    >>> X = np.random.default_rng(0).random((100, 20))
+    >>> model = DAAETransformer(2, max_epochs=1, random_state=0).fit(X)
+    >>> 0 < prior_distance(model, X, random_state=0) < 2
+    True
+    """
+    check_scalar(n_projections, "n_projections", Integral, min_val=1)
+    model, X = find_autoencoder(estimator, X)
+    random = private_generator(random_state)
+    seeds = random.integers(2**31, size=2).tolist()
+    model._draw_prior(1, seeds[0])  # refuses a model that has none
+    Z = model._encode(X, corrupt=corrupt, draw=True, random_state=seeds[1])
+    prior = model._draw_prior(len(Z), seeds[0])
+    total = 0.0
+    for direction in random.normal(size=(n_projections, Z.shape[1])):
+        direction /= np.linalg.norm(direction)
+        difference = np.sort(Z @ direction) - np.sort(prior @ direction)
+        total += np.square(difference).mean()
+    return float(np.sqrt(total / n_projections))
+
+
+def shift_robustness(
+    estimator, X, y=None, *, shifts=range(-4, 5), classifier=None, image_shape=None
+):
+    """How much encodings of images change when the images are shifted.
+
+    Parameters
+    ----------
+    estimator : fitted transformer
+        A model of this package, or any other, such as a PCA to compare with.
+
+    X : array-like of shape (n_samples, n_features)
+        One image per row, flattened, channels first.
+
+    y : array-like of shape (n_samples,), default=None
+        Labels, for the accuracy of `classifier`.
+
+    shifts : sequence of int, default=range(-4, 5)
+        By how many pixels to shift: downwards and to the right, in all combinations.
+        What enters at the border is 0, or the low end of the estimator's `input_range`.
+
+    classifier : fitted classifier, default=None
+        Of codes, to be scored on those of the shifted images.
+
+    image_shape : (int, int, int), default=None
+        Channels, height and width. None takes the estimator's.
+
+    Returns
+    -------
+    robustness : Bunch
+        shifts : ndarray of shape (n_shifts,)
+            The shifts in pixels.
+
+        similarity : ndarray of shape (n_shifts, n_shifts)
+            Mean cosine similarity between the codes of shifted and unshifted images, by
+            vertical and horizontal shift. 1 is no change.
+
+        accuracy : ndarray of shape (n_shifts, n_shifts)
+            The classifier's score. Only with `classifier`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.decomposition import PCA
+    >>> from sklearn_daae.metrics import shift_robustness
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> maps = shift_robustness(
+    ...     PCA(10).fit(X), X, shifts=[-1, 0, 1], image_shape=(1, 8, 8)
+    ... )
+    >>> float(maps.similarity[1, 1])
+    1.0
+    """
+    check_is_fitted(estimator)
+    if image_shape is None:
+        image_shape = getattr(estimator, "image_shape", None)
+    if image_shape is None:
+        raise ValueError(
+            "image_shape=None, but the estimator has none. Give (channels, height, "
+            "width) of the images that are the rows of X."
+        )
+    check_image_shape(image_shape)
+    values = check_array(X, dtype=None, input_name="X")
+    if math.prod(image_shape) != values.shape[1]:
+        raise ValueError(
+            f"image_shape={image_shape!r} has {math.prod(image_shape)} values, but X "
+            f"has {values.shape[1]} features."
+        )
+    shifts = [*shifts]
+    for shift in shifts:
+        check_scalar(shift, "shifts", Integral)
+    if classifier is not None and y is None:
+        raise ValueError("y=None, but classifier needs labels to be scored with.")
+
+    def encode(values):
+        # As what X came as: a model that was fitted on a data frame knows its columns.
+        frame = type(X)(values, columns=X.columns) if hasattr(X, "iloc") else values
+        return np.asarray(estimator.transform(frame))
+
+    images = values.reshape(len(values), *image_shape)
+    low, _ = getattr(estimator, "input_range", None) or (0, 1)
+    Z = encode(values)
+    similarity, accuracy = np.empty((2, len(shifts), len(shifts)))
+    for i, down in enumerate(shifts):
+        for j, right in enumerate(shifts):
+            shifted = _shift(_shift(images, down, 2, low), right, 3, low)
+            Z_shifted = encode(shifted.reshape(values.shape))
+            similarity[i, j] = 1 - paired_cosine_distances(Z, Z_shifted).mean()
+            if classifier is not None:
+                accuracy[i, j] = classifier.score(Z_shifted, y)
+    maps = {} if classifier is None else {"accuracy": accuracy}
+    return Bunch(shifts=np.array(shifts), similarity=similarity, **maps)
+
+
+def _shift(images, by, axis, fill):
+    """Shift images along an axis, and fill what enters."""
+    shifted = np.roll(images, by, axis)
+    entered = [slice(None)] * images.ndim
+    size = images.shape[axis]
+    entered[axis] = slice(0, by) if by >= 0 else slice(max(0, size + by), size)
+    shifted[tuple(entered)] = fill
+    return shifted
+
+
+class EstimatorScorer:
+    """A scorer of fitted estimators by a metric, as `scoring` of a search takes it.
+
+    What `sklearn.metrics.make_scorer` is for metrics of predictions, this is for those
+    of models: `prior_distance`, `reconstruction_error`, or your own.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(estimator, X, **options)``, a number.
+
+    greater_is_better : bool, default=False
+        Whether models of a high value are the good ones. If not, the score is minus it.
+
+    **options : dict
+        Keyword arguments of the metric, such as ``random_state=0``.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn_daae import iDAAETransformer
+    >>> from sklearn_daae.metrics import EstimatorScorer, prior_distance
+    >>> search = GridSearchCV(
+    ...     iDAAETransformer(),
+    ...     {"M": [2, 5, 20]},
+    ...     scoring=EstimatorScorer(prior_distance, random_state=0),
+    ... )
+
+    A likelihood, of more samples than this in earnest:
+
+    >>> from sklearn_daae.metrics import parzen_log_likelihood
+    >>> def likelihood(model, X):
+    ...     samples = model.sample(100, random_state=0)
+    ...     return parzen_log_likelihood(X, samples, bandwidth=0.2).mean()
+    >>> EstimatorScorer(likelihood, greater_is_better=True)
+    EstimatorScorer(likelihood, greater_is_better=True)
+    """
+
+    def __init__(self, metric, *, greater_is_better=False, **options):
+        # Now, and not after the first training.
+        signature(metric).bind(None, None, **options)
+        self.metric = metric
+        self.greater_is_better = greater_is_better
+        self.options = options
+
+    def __call__(self, estimator, X, y=None):
+        """Return the score of a fitted estimator on X."""
+        value = self.metric(estimator, X, **self.options)
+        return value if self.greater_is_better else -value
+
+    def __repr__(self):
+        options = {"greater_is_better": self.greater_is_better, **self.options}
+        arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        return f"EstimatorScorer({self.metric.__name__}, {arguments})"
