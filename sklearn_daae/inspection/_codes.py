@@ -1,0 +1,304 @@
+"""Displays of codes: by class, and beside the prior."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.utils import check_consistent_length, check_scalar, column_or_1d
+
+from .._base import find_autoencoder
+from .._random import private_generator
+from ._axes import import_pyplot, make_axes
+
+
+class LatentSpaceDisplay:
+    """Encodings in two dimensions, coloured by class.
+
+    It is recommended to use `from_estimator`.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, 2)
+        The encodings, or their projection.
+
+    y : array-like of shape (n_samples,), default=None
+        Classes, or numbers to colour by: those of more than 20 values.
+
+    axis_names : (str, str), default=("component 1", "component 2")
+        What the two dimensions are.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it is drawn.
+
+    collections_ : list of matplotlib PathCollection
+        The points: one collection per class.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_daae import DAAETransformer
+    >>> from sklearn_daae.inspection import LatentSpaceDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = DAAETransformer(max_epochs=1, random_state=0).fit(X / 16)
+    >>> display = LatentSpaceDisplay.from_estimator(model, X / 16, y)
+    """
+
+    def __init__(self, codes, *, y=None, axis_names=("component 1", "component 2")):
+        self.codes = codes
+        self.y = y
+        self.axis_names = axis_names
+
+    def plot(self, ax=None, *, cmap=None):
+        """Draw one point per sample.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+
+        cmap : str or matplotlib Colormap, default=None
+            Of classes or numbers. None is "tab10" for up to 10 classes, else "viridis".
+
+        Returns
+        -------
+        display : LatentSpaceDisplay
+        """
+        plt = import_pyplot(type(self))
+        ax = make_axes(self, ax)
+        style = {"s": 8, "alpha": 0.7, "linewidths": 0}
+        codes = np.asarray(self.codes)
+        y = None if self.y is None else column_or_1d(self.y)
+        classes = [] if y is None else np.unique(y)
+        if y is None:
+            self.collections_ = [ax.scatter(*codes.T, **style)]
+        elif len(classes) > 20 and y.dtype.kind in "iuf":
+            points = ax.scatter(*codes.T, c=y, cmap=cmap or "viridis", **style)
+            self.collections_ = [points]
+            self.figure_.colorbar(points, ax=ax, label="y")
+        else:
+            # The ten of tab10 are told apart as they are, by number.
+            by_number = cmap is None and len(classes) <= 10
+            colours = plt.get_cmap(cmap or ("tab10" if by_number else "viridis"))
+            places = range(10) if by_number else np.linspace(0, 1, len(classes))
+            self.collections_ = [
+                ax.scatter(
+                    *codes[y == c].T, color=colours(place), label=str(c), **style
+                )
+                for c, place in zip(classes, places, strict=False)
+            ]
+            ax.legend(
+                loc="upper left",
+                bbox_to_anchor=(1, 1),
+                markerscale=2,
+                frameon=False,
+                ncols=1 + (len(classes) - 1) // 20,
+            )
+        ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1], aspect="equal")
+        ax.set_title("Latent space")
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y=None,
+        *,
+        corrupt=False,
+        random_state=None,
+        ax=None,
+        cmap=None,
+    ):
+        """Encode X and draw its codes; their first principal components, if wider.
+
+        Parameters
+        ----------
+        estimator : estimator of this package, or Pipeline that holds one
+            A fitted model.
+
+        X : array-like of shape (n_samples, n_features)
+            Clean data.
+
+        y : array-like of shape (n_samples,), default=None
+            Classes, or numbers to colour by: those of more than 20 values.
+
+        corrupt : bool, default=False
+            Whether to corrupt X first.
+
+        random_state : int, RandomState instance or None, default=None
+            Pass an int for the same corruption at every call.
+
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+
+        cmap : str or matplotlib Colormap, default=None
+            Of classes or numbers. None is "tab10" for up to 10 classes, else "viridis".
+
+        Returns
+        -------
+        display : LatentSpaceDisplay
+        """
+        import_pyplot(cls)  # before the work
+        model, X = find_autoencoder(estimator, X)
+        Z = model._encode(X, corrupt=corrupt, random_state=random_state)
+        check_consistent_length(Z, y)
+        if Z.shape[1] == 1:
+            raise ValueError(
+                "Codes of one component cannot be drawn in a plane. PriorMatchDisplay "
+                "draws them."
+            )
+        if Z.shape[1] == 2:
+            return cls(Z, y=y).plot(ax, cmap=cmap)
+        names = "principal component 1", "principal component 2"
+        Z = PCA(2, random_state=0).fit_transform(Z)
+        return cls(Z, y=y, axis_names=names).plot(ax, cmap=cmap)
+
+
+class PriorMatchDisplay:
+    """Histograms of encodings, of encodings of corrupted data, and of the prior.
+
+    The paper's Figure 2: the encodings of an iDAAE should follow the prior, those of a
+    DAAE do so for corrupted data. It is recommended to use `from_estimator`.
+
+    Parameters
+    ----------
+    encodings : ndarray of shape (n_samples, n_components)
+        Draws of q(z | x).
+
+    prior : ndarray of shape (n_samples, n_components)
+        Draws from the prior.
+
+    corrupted_encodings : ndarray of shape (n_samples, n_components), default=None
+        Draws of q(z | C(x)).
+
+    component : int, default=None
+        Which component to draw, from 0. None draws all of them together.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it is drawn.
+
+    patches_ : dict of str to list of matplotlib Patch
+        The histograms, by name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_daae import DAAETransformer
+    >>> from sklearn_daae.inspection import PriorMatchDisplay
+    >>> X = np.random.default_rng(0).random((100, 20))
+    >>> model = DAAETransformer(2, max_epochs=1, random_state=0).fit(X)
+    >>> display = PriorMatchDisplay.from_estimator(model, X)
+    """
+
+    def __init__(self, encodings, prior, *, corrupted_encodings=None, component=None):
+        self.encodings = encodings
+        self.prior = prior
+        self.corrupted_encodings = corrupted_encodings
+        self.component = component
+
+    def plot(self, ax=None, *, bins=60):
+        """Draw the histograms, as densities.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+
+        bins : int or sequence of float, default=60
+            Number or edges of the bins.
+
+        Returns
+        -------
+        display : PriorMatchDisplay
+        """
+        ax = make_axes(self, ax)
+        codes = {
+            "prior": self.prior,
+            "encodings": self.encodings,
+            "encodings of corrupted data": self.corrupted_encodings,
+        }
+        component = self.component
+        which = slice(None) if component is None else component
+        codes = {
+            name: np.asarray(Z)[:, which].ravel()
+            for name, Z in codes.items()
+            if Z is not None
+        }
+        edges = np.histogram_bin_edges(np.concatenate([*codes.values()]), bins)
+        styles = (
+            {"histtype": "stepfilled", "color": "0.8"},
+            {"histtype": "step", "color": "C0", "linewidth": 1.5},
+            {"histtype": "step", "color": "C1", "linewidth": 1.5},
+        )
+        self.patches_ = {}
+        for (name, values), style in zip(codes.items(), styles, strict=False):
+            # A density of all values, those beyond the bins included.
+            heights = np.histogram(values, edges)[0] / (len(values) * np.diff(edges))
+            *_, self.patches_[name] = ax.hist(
+                edges[:-1], edges, weights=heights, label=name, **style
+            )
+        ax.set(xlabel="z" if component is None else f"z, component {component}")
+        ax.set(ylabel="density", title="Match to the prior")
+        ax.margins(y=0.45)  # room for the legend
+        ax.legend(loc="upper left")
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        *,
+        corrupt=True,
+        component=None,
+        random_state=None,
+        ax=None,
+        bins=60,
+    ):
+        """Encode X, and draw the codes beside as many draws from the prior.
+
+        Parameters
+        ----------
+        estimator : estimator of this package with a prior, or Pipeline that holds one
+            A fitted model.
+
+        X : array-like of shape (n_samples, n_features)
+            Clean data.
+
+        corrupt : bool, default=True
+            Whether to draw encodings of corrupted data as well. Where the model
+            corrupts nothing, there are none.
+
+        component : int, default=None
+            Which component to draw, from 0. None draws all of them together.
+
+        random_state : int, RandomState instance or None, default=None
+            Pass an int for the same corruption and draws at every call.
+
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+
+        bins : int or sequence of float, default=60
+            Number or edges of the bins.
+
+        Returns
+        -------
+        display : PriorMatchDisplay
+        """
+        import_pyplot(cls)  # before the work
+        model, X = find_autoencoder(estimator, X)
+        seeds = private_generator(random_state).integers(2**31, size=3).tolist()
+        k = model._draw_prior(1, seeds[0]).shape[1]  # refuses a model that has none
+        if component is not None:
+            check_scalar(component, "component", Integral, min_val=0, max_val=k - 1)
+        codes = model._encode(X, draw=True, random_state=seeds[1])
+        prior = model._draw_prior(len(codes), seeds[0])
+        corrupted = None
+        if corrupt and not model.net_.objective.corruption.is_identity:
+            corrupted = model._encode(X, corrupt=True, draw=True, random_state=seeds[2])
+        display = cls(codes, prior, corrupted_encodings=corrupted, component=component)
+        return display.plot(ax, bins=bins)

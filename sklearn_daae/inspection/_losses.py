@@ -1,0 +1,99 @@
+"""The display of losses."""
+
+from .._base import find_autoencoder
+from ._axes import make_axes
+
+
+class LossCurveDisplay:
+    """The mean of every loss over the epochs of training.
+
+    It is recommended to use `from_estimator`.
+
+    Parameters
+    ----------
+    history : list of dict of str to float
+        One record an epoch, as an estimator's `history_`.
+
+    name : str, default=None
+        Of the model, for the legend.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib Axes and Figure
+        Where it is drawn.
+
+    lines_ : list of matplotlib Line2D
+        One per loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_daae import DAAETransformer
+    >>> from sklearn_daae.inspection import LossCurveDisplay
+    >>> X = np.random.default_rng(0).random((100, 20))
+    >>> model = DAAETransformer(2, max_epochs=3, random_state=0).fit(X)
+    >>> display = LossCurveDisplay.from_estimator(model)
+    """
+
+    def __init__(self, history, *, name=None):
+        self.history = history
+        self.name = name
+
+    def plot(self, ax=None):
+        """Draw one line per loss.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+        """
+        is_new = ax is None
+        ax = make_axes(self, ax)
+        self.lines_ = []
+        names = dict.fromkeys(name for record in self.history for name in record)
+        for name in names:
+            epochs, losses = zip(
+                *(
+                    (epoch, record[name])
+                    for epoch, record in enumerate(self.history, 1)
+                    if name in record
+                ),
+                strict=True,
+            )
+            # A single epoch would make no line.
+            marker = "o" if len(epochs) == 1 else None
+            label = name.replace("_", " ")
+            if self.name is not None:
+                label = f"{self.name}: {label}"
+            self.lines_ += ax.plot(epochs, losses, label=label, marker=marker)
+        ax.set(xlabel="epoch", ylabel="mean loss", title="Training")
+        if is_new:
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend()
+        return self
+
+    @classmethod
+    def from_estimator(cls, estimator, *, name=None, ax=None):
+        """Draw the losses of a fitted model.
+
+        Parameters
+        ----------
+        estimator : estimator of this package, or Pipeline that holds one
+            A fitted model.
+
+        name : str, default=None
+            What to call it in the legend.
+
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+
+        Returns
+        -------
+        display : LossCurveDisplay
+        """
+        model, _ = find_autoencoder(estimator, None)
+        return cls(model.history_, name=name).plot(ax)
