@@ -120,6 +120,7 @@ def page():
     """Return the text of the page."""
     machines = json.loads((RESULTS / "steps.json").read_text())
     sizes = json.loads((RESULTS / "batch_sizes.json").read_text())
+    likelihood = json.loads((RESULTS / "likelihood.json").read_text())
 
     def each(*tables):
         """Return tables of every machine, below its name."""
@@ -135,6 +136,8 @@ def page():
         batch_sizes=batch_sizes(sizes),
         mean_accuracies=mean_accuracies(sizes),
         batch_times=batch_times(sizes),
+        likelihood=likelihood,
+        megabytes=likelihood["peak_bytes"] / 1e6,
     )
 
 
