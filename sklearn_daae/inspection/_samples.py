@@ -22,11 +22,11 @@ class _GridDisplay:
         """Draw X of shape (n_rows, n_columns, n_features); cells of NaN stay empty."""
         n_rows, n_columns, _ = X.shape
         if self.image_shape is None:
-            figsize = 1.3 * n_columns + 0.8, 1.0 * n_rows + 0.4
+            figsize = 1.3 * n_columns + 0.8, 1.0 * n_rows + 0.8
         else:
             _, height, width = self.image_shape
             cell = max(0.3, min(0.9, 9 / n_columns))
-            figsize = cell * n_columns + 0.8, cell * n_rows * height / width + 0.4
+            figsize = cell * n_columns + 0.8, cell * n_rows * height / width + 0.8
         ax = make_axes(self, ax, figsize)
         self.im_, self.lines_ = None, []
         if self.image_shape is None:
