@@ -320,7 +320,11 @@ def test_displays_of_data_frames(X, y):
     model = DAAETransformer(**SMALL).set_output(transform="pandas").fit(frame)
     ReconstructionDisplay.from_estimator(model, frame)
     SampleDisplay.from_estimator(model, X=frame[:3])
-    InterpolationDisplay.from_estimator(model, frame[:2])
+    plain = DAAETransformer(**SMALL).fit(X)
+    np.testing.assert_array_equal(
+        InterpolationDisplay.from_estimator(model, frame[:2]).samples,
+        InterpolationDisplay.from_estimator(plain, X[:2]).samples,
+    )
     LatentSpaceDisplay.from_estimator(model, frame, pd.Series(y, index=frame.index))
     LatentSpaceDisplay.from_estimator(model, frame, y, corrupt=True)
     PriorMatchDisplay.from_estimator(model, frame)
