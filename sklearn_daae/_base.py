@@ -178,12 +178,9 @@ class BaseAutoencoder(
             raise ValueError("Chains start from rows of X or from codes Z: give one.")
 
         module, objective = self.net_.module_, self.net_.objective
-        start, first = None, module.decode
+        start = None
         if X is not None:
-            start, first = (
-                Rows(self._validated(X, reset=False), self.device_),
-                module.scale,
-            )
+            start = Rows(self._validated(X, reset=False), self.device_)
         elif Z is not None:
             start = Rows(self._validated_codes(Z), self.device_)
         n_chains = n_samples if start is None else n_samples * len(start)
@@ -191,14 +188,19 @@ class BaseAutoencoder(
             (n_steps + 1 if return_chain else 1, n_chains, self.n_features_in_),
             dtype=np.float32,
         )
+
+        def first_states(rows, generator):
+            """Return x(0) of some of the chains."""
+            if start is None:
+                z = self._draw_codes(rows.stop - rows.start, generator)
+                return module.decode(z)
+            given = start[np.r_[rows] // n_samples]
+            return module.decode(given) if X is None else module.scale(given)
+
         with torch.inference_mode(), self._generator(random_state) as generator:
             for rows in _slices(n_chains, self.n_features_in_):
                 states = markov_chain(
-                    first(
-                        self._draw_codes(rows.stop - rows.start, generator)
-                        if start is None
-                        else start[np.r_[rows] // n_samples]
-                    ),
+                    first_states(rows, generator),
                     n_steps,
                     encode=lambda x: objective.draw_code(x, module, generator),
                     corrupt=lambda x: objective.corruption(x, generator),
@@ -282,16 +284,20 @@ class BaseAutoencoder(
 
         return self._map(encode, X, self._n_features_out, random_state)
 
-    def _draw_prior(self, n_samples, random_state):
-        """Return draws from the prior, of shape (n_samples, n_components)."""
+    def _require_prior(self):
+        """Return the prior, or refuse what makes no sense without one."""
         prior = getattr(self.net_.objective, "prior", None)
         if prior is None:
             raise ValueError(
                 f"{type(self).__name__} matches its codes to no prior. Use one of the "
                 "models that do, such as DAAETransformer."
             )
+        return prior
+
+    def _draw_prior(self, n_samples, random_state):
+        """Return draws from the prior, of shape (n_samples, n_components)."""
         with torch.inference_mode(), self._generator(random_state) as generator:
-            z = prior(n_samples, generator).cpu().numpy()
+            z = self._require_prior()(n_samples, generator).cpu().numpy()
         release_memory(self.device_)
         return z
 

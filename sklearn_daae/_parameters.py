@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from math import prod
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -192,6 +193,16 @@ def check_image_shape(value):
         raise ValueError(
             f"image_shape={value!r} must be (channels, height, width), integers from 1 "
             "up, for example (1, 28, 28)."
+        )
+
+
+def check_image_size(image_shape, n_features):
+    """Refuse a shape that is not that of the rows of X."""
+    if prod(image_shape) != n_features:
+        raise ValueError(
+            f"image_shape={image_shape!r} has {prod(image_shape)} values, but X has "
+            f"{n_features} features. Each row of X must be one image, flattened, "
+            "channels first."
         )
 
 

@@ -98,7 +98,7 @@ class _Passes(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         if torch.is_grad_enabled():
-            # What torch's `once_differentiable` sees to, at a tenth of the time.
+            # What torch's `once_differentiable` sees to, by wrapping every call.
             raise RuntimeError(
                 "create_graph=True cannot go through a network in training on a CPU. "
                 "Call eval() on it first."

@@ -1,7 +1,6 @@
 """How every estimator is trained: `fit`, `partial_fit` and what they share."""
 
 from contextlib import ExitStack, closing, contextmanager, nullcontext
-from math import prod
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from ._device import release_memory, resolve_device, warn_of_slow_precision
 from ._losses import RECONSTRUCTION_LOSSES
 from ._net import AutoencoderNet
 from ._networks import NETWORKS, Autoencoder, multilayer_perceptron
-from ._parameters import NETWORK_NAMES, AutoencoderParameters
+from ._parameters import NETWORK_NAMES, AutoencoderParameters, check_image_size
 from ._random import borrowed_global_generator, private_generator, torch_generator
 from ._sklearn_compat import CallbackSupportMixin, with_callbacks
 
@@ -212,7 +211,8 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     def _new_net(self, device):
         """Return a net with fresh networks and optimisers."""
         structure = self._structure()
-        self._check_image_shape(structure["image_shape"])
+        if structure["image_shape"] is not None:
+            check_image_size(structure["image_shape"], self.n_features_in_)
         random = private_generator(self.random_state)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
         borrowed = borrowed_global_generator(random, cpu)
@@ -239,14 +239,6 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             **self._net_settings(device),
         )
         return net.initialize()
-
-    def _check_image_shape(self, image_shape):
-        if image_shape is not None and prod(image_shape) != self.n_features_in_:
-            raise ValueError(
-                f"image_shape={image_shape!r} has {prod(image_shape)} values, but X "
-                f"has {self.n_features_in_} features. Each row of X must be one image, "
-                "flattened, channels first."
-            )
 
     def _check_structure(self):
         """Refuse parameters that the fitted networks were not made with."""

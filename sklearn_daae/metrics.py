@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import find_autoencoder
 from ._device import release_memory, resolve_device
-from ._parameters import check_image_shape
+from ._parameters import check_image_shape, check_image_size
 from ._random import private_generator
 from ._training import DTYPES
 
@@ -171,8 +171,7 @@ def reconstruction_error(estimator, X, *, corrupt=True, random_state=None):
     Returns
     -------
     error : float
-        The mean over samples and features, in squared units of
-        X.
+        The mean over samples and features, in squared units of X.
 
     Examples
     --------
@@ -236,7 +235,7 @@ def prior_distance(
     model, X = find_autoencoder(estimator, X)
     random = private_generator(random_state)
     seeds = random.integers(2**31, size=2).tolist()
-    model._draw_prior(1, seeds[0])  # refuses a model that has none
+    model._require_prior()  # before the work
     Z = model._encode(X, corrupt=corrupt, draw=True, random_state=seeds[1])
     prior = model._draw_prior(len(Z), seeds[0])
     total = 0.0
@@ -308,11 +307,7 @@ def shift_robustness(
         )
     check_image_shape(image_shape)
     values = check_array(X, dtype=None, input_name="X")
-    if math.prod(image_shape) != values.shape[1]:
-        raise ValueError(
-            f"image_shape={image_shape!r} has {math.prod(image_shape)} values, but X "
-            f"has {values.shape[1]} features."
-        )
+    check_image_size(image_shape, values.shape[1])
     shifts = [*shifts]
     for shift in shifts:
         check_scalar(shift, "shifts", Integral)
@@ -329,8 +324,9 @@ def shift_robustness(
     Z = encode(values)
     similarity, accuracy = np.empty((2, len(shifts), len(shifts)))
     for i, down in enumerate(shifts):
+        lowered = _shift(images, down, 2, low)
         for j, right in enumerate(shifts):
-            shifted = _shift(_shift(images, down, 2, low), right, 3, low)
+            shifted = _shift(lowered, right, 3, low)
             Z_shifted = encode(shifted.reshape(values.shape))
             similarity[i, j] = 1 - paired_cosine_distances(Z, Z_shifted).mean()
             if classifier is not None:
@@ -342,10 +338,8 @@ def shift_robustness(
 def _shift(images, by, axis, fill):
     """Shift images along an axis, and fill what enters."""
     shifted = np.roll(images, by, axis)
-    entered = [slice(None)] * images.ndim
-    size = images.shape[axis]
-    entered[axis] = slice(0, by) if by >= 0 else slice(max(0, size + by), size)
-    shifted[tuple(entered)] = fill
+    lines = np.moveaxis(shifted, axis, 0)
+    lines[slice(by) if by >= 0 else slice(by, None)] = fill
     return shifted
 
 

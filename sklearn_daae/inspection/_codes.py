@@ -292,9 +292,10 @@ class PriorMatchDisplay:
         import_pyplot(cls)  # before the work
         model, X = find_autoencoder(estimator, X)
         seeds = private_generator(random_state).integers(2**31, size=3).tolist()
-        k = model._draw_prior(1, seeds[0]).shape[1]  # refuses a model that has none
+        model._require_prior()  # before the work
         if component is not None:
-            check_scalar(component, "component", Integral, min_val=0, max_val=k - 1)
+            last = model._n_features_out - 1
+            check_scalar(component, "component", Integral, min_val=0, max_val=last)
         codes = model._encode(X, draw=True, random_state=seeds[1])
         prior = model._draw_prior(len(codes), seeds[0])
         corrupted = None

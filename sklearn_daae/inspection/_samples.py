@@ -1,4 +1,4 @@
-"""Displays of samples: images, or lines where there is no `image_shape`."""
+"""Displays of samples: reconstructed, drawn from a model, and interpolated."""
 
 import math
 from numbers import Integral
@@ -7,108 +7,15 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 from .._base import find_autoencoder
-from .._parameters import check_image_shape
 from .._random import private_generator
-from ._axes import import_pyplot, make_axes
+from ._axes import import_pyplot
+from ._grid import GridDisplay, range_of, shape_to_draw
 
 
-class _GridDisplay:
-    """Draws samples in a grid of cells, on one axes.
-
-    A subclass keeps `image_shape` and `value_range`, and calls `_draw`.
-    """
-
-    def _draw(self, X, ax, cmap, title, *, row_labels=(), column_labels=()):
-        """Draw X of shape (n_rows, n_columns, n_features); cells of NaN stay empty."""
-        n_rows, n_columns, _ = X.shape
-        if self.image_shape is None:
-            figsize = 1.3 * n_columns + 0.8, 1.0 * n_rows + 0.8
-        else:
-            _, height, width = self.image_shape
-            cell = max(0.3, min(0.9, 9 / n_columns))
-            figsize = cell * n_columns + 0.8, cell * n_rows * height / width + 0.8
-        ax = make_axes(self, ax, figsize)
-        self.im_, self.lines_ = None, []
-        if self.image_shape is None:
-            centres = self._draw_lines(X, ax)
-        else:
-            centres = self._draw_images(X, ax, cmap)
-        ax.set_yticks(centres[0] if len(row_labels) else [], row_labels)
-        ax.set_xticks(centres[1] if len(column_labels) else [], column_labels)
-        ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
-        ax.spines[:].set_visible(False)
-        ax.set_title(title)
-        return self
-
-    def _draw_images(self, X, ax, cmap):
-        """Draw one picture of all images, and return the centres of its cells."""
-        low, high = self.value_range or (np.nanmin(X), np.nanmax(X))
-        n_channels, height, width = self.image_shape
-        n_rows, n_columns, _ = X.shape
-        gap = max(1, width // 14)
-        # Channels last; two for what a grey picture needs: the values and the gaps.
-        images = X.reshape(n_rows, n_columns, n_channels, height, width)
-        images = images.transpose(0, 3, 1, 4, 2)
-        shape = n_rows, height + gap, n_columns, width + gap, n_channels
-        canvas = np.full(shape, np.nan)
-        canvas[:, :height, :, :width] = images
-        canvas = canvas.reshape(n_rows * shape[1], n_columns * shape[3], n_channels)
-        canvas = canvas[: canvas.shape[0] - gap, : canvas.shape[1] - gap]
-        if n_channels == 1:
-            canvas = np.ma.masked_invalid(canvas[..., 0])
-        else:
-            alpha = ~np.isnan(canvas[..., :1])
-            colours = np.clip((canvas - low) / ((high - low) or 1), 0, 1)
-            canvas = np.concatenate([np.nan_to_num(colours), alpha], axis=-1)
-        self.im_ = ax.imshow(
-            canvas, cmap=cmap, vmin=low, vmax=high, interpolation="nearest"
-        )
-        return [
-            np.arange(n) * (size + gap) + (size - 1) / 2
-            for n, size in ((n_rows, height), (n_columns, width))
-        ]
-
-    def _draw_lines(self, X, ax):
-        """Draw each sample as a line in its cell, and return the cells' centres."""
-        # All that there is, noise included, so that no line leaves its cell.
-        low, high = np.nanmin(X), np.nanmax(X)
-        n_rows, n_columns, n_features = X.shape
-        across = np.linspace(0, 0.9, n_features)
-        for i in range(n_rows):
-            for j in range(n_columns):
-                if np.isnan(X[i, j]).all():
-                    continue
-                up = 0.8 * (X[i, j] - low) / ((high - low) or 1)
-                self.lines_ += ax.plot(j + across, i + 0.8 - up, color="C0", lw=1)
-        ax.set(xlim=(-0.1, n_columns), ylim=(n_rows, -0.2))
-        return np.arange(n_rows) + 0.4, np.arange(n_columns) + 0.45
-
-
-def _shape_to_draw(image_shape, model):
-    """Return the shape given, or the model's own where it can be drawn."""
-    if image_shape is None:
-        own = model.image_shape
-        return None if own is None or own[0] not in (1, 3) else tuple(own)
-    check_image_shape(image_shape)
-    if math.prod(image_shape) != model.n_features_in_ or image_shape[0] not in (1, 3):
-        raise ValueError(
-            f"image_shape={image_shape!r} must be (channels, height, width) of the "
-            f"{model.n_features_in_} features, with 1 channel (grey) or 3 (RGB)."
-        )
-    return tuple(image_shape)
-
-
-def _range_of(model, X):
-    """Return what is black and what is white in the space of X."""
-    if model.input_range is not None:
-        return tuple(map(float, model.input_range))
-    if model.reconstruction_loss_ == "bce":
-        return 0.0, 1.0
-    return float(np.min(X)), float(np.max(X))
-
-
-class ReconstructionDisplay(_GridDisplay):
+class ReconstructionDisplay(GridDisplay):
     """Samples, what the corruption makes of them, and their reconstructions.
+
+    One column per sample.
 
     It is recommended to use `from_estimator`.
 
@@ -168,21 +75,8 @@ class ReconstructionDisplay(_GridDisplay):
         self.image_shape = image_shape
         self.value_range = value_range
 
-    def plot(self, ax=None, *, cmap="gray"):
-        """Draw one column per sample.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
-
-        cmap : str or matplotlib Colormap, default="gray"
-            Of images of one channel.
-
-        Returns
-        -------
-        display : ReconstructionDisplay
-        """
+    def _cells(self):
+        """Return one column per sample."""
         rows = {
             "original": self.original,
             "corrupted": self.corrupted,
@@ -190,7 +84,7 @@ class ReconstructionDisplay(_GridDisplay):
         }
         rows = {name: X for name, X in rows.items() if X is not None}
         X = np.stack([*rows.values()])
-        return self._draw(X, ax, cmap, "Reconstructions", row_labels=[*rows])
+        return X, "Reconstructions", [*rows], []
 
     @classmethod
     def from_estimator(
@@ -242,7 +136,7 @@ class ReconstructionDisplay(_GridDisplay):
         import_pyplot(cls)  # before the work
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
         model, X = find_autoencoder(estimator, X[:n_samples])
-        image_shape = _shape_to_draw(image_shape, model)
+        image_shape = shape_to_draw(image_shape, model)
         corrupt = corrupt and not model.net_.objective.corruption.is_identity
         # One seed, so that what is reconstructed is what is shown.
         seed = int(private_generator(random_state).integers(2**31))
@@ -254,13 +148,15 @@ class ReconstructionDisplay(_GridDisplay):
             reconstructed,
             corrupted=corrupted,
             image_shape=image_shape,
-            value_range=_range_of(model, X),
+            value_range=range_of(model, X),
         )
         return display.plot(ax, cmap=cmap)
 
 
-class SampleDisplay(_GridDisplay):
+class SampleDisplay(GridDisplay):
     """Samples drawn from a model, or states of the Markov chains they come from.
+
+    Samples in a block; chains in a row each, from left to right.
 
     It is recommended to use `from_estimator`.
 
@@ -309,32 +205,18 @@ class SampleDisplay(_GridDisplay):
         self.image_shape = image_shape
         self.value_range = value_range
 
-    def plot(self, ax=None, *, cmap="gray"):
-        """Draw samples in a block; or each chain in a row, from left to right.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
-
-        cmap : str or matplotlib Colormap, default="gray"
-            Of images of one channel.
-
-        Returns
-        -------
-        display : SampleDisplay
-        """
+    def _cells(self):
+        """Return a block of samples; or each chain in a row, from left to right."""
         X = np.asarray(self.samples)
         if X.ndim == 3:
             steps = range(len(X)) if self.steps is None else self.steps
             labels = [f"$x^{{({t})}}$" for t in steps]
-            X, title = X.swapaxes(0, 1), "Markov chains"
-            return self._draw(X, ax, cmap, title, column_labels=labels)
+            return X.swapaxes(0, 1), "Markov chains", [], labels
         n_columns = math.ceil(math.sqrt(len(X)))
         n_rows = math.ceil(len(X) / n_columns)
         block = np.full((n_rows * n_columns, X.shape[1]), np.nan)
         block[: len(X)] = X
-        return self._draw(block.reshape(n_rows, n_columns, -1), ax, cmap, "Samples")
+        return block.reshape(n_rows, n_columns, -1), "Samples", [], []
 
     @classmethod
     def from_estimator(
@@ -391,7 +273,7 @@ class SampleDisplay(_GridDisplay):
         """
         import_pyplot(cls)  # before the work
         model, X = find_autoencoder(estimator, X)
-        image_shape = _shape_to_draw(image_shape, model)
+        image_shape = shape_to_draw(image_shape, model)
         is_chain = np.ndim(steps) == 1
         if n_samples is None:
             own = 10 if is_chain else 100
@@ -415,12 +297,12 @@ class SampleDisplay(_GridDisplay):
             samples,
             steps=steps if is_chain else None,
             image_shape=image_shape,
-            value_range=_range_of(model, samples),
+            value_range=range_of(model, samples),
         )
         return display.plot(ax, cmap=cmap)
 
 
-class InterpolationDisplay(_GridDisplay):
+class InterpolationDisplay(GridDisplay):
     """What lies between two samples: codes on a straight line between theirs, decoded.
 
     It is recommended to use `from_estimator`.
@@ -465,24 +347,10 @@ class InterpolationDisplay(_GridDisplay):
         self.image_shape = image_shape
         self.value_range = value_range
 
-    def plot(self, ax=None, *, cmap="gray"):
-        """Draw the samples in a row.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
-
-        cmap : str or matplotlib Colormap, default="gray"
-            Of images of one channel.
-
-        Returns
-        -------
-        display : InterpolationDisplay
-        """
+    def _cells(self):
+        """Return the samples in a row."""
         labels = [f"{share:.2g}" for share in np.linspace(0, 1, len(self.samples))]
-        X = np.asarray(self.samples)[None]
-        return self._draw(X, ax, cmap, "Interpolation", column_labels=labels)
+        return np.asarray(self.samples)[None], "Interpolation", [], labels
 
     @classmethod
     def from_estimator(
@@ -531,7 +399,7 @@ class InterpolationDisplay(_GridDisplay):
         if (X is None) == (Z is None):
             raise ValueError("Give either X, two samples, or Z, two codes.")
         model, X = find_autoencoder(estimator, X)
-        image_shape = _shape_to_draw(image_shape, model)
+        image_shape = shape_to_draw(image_shape, model)
         ends = Z if X is None else model.transform(X)
         ends = model._validated_codes(ends)
         if len(ends) != 2:
@@ -540,6 +408,6 @@ class InterpolationDisplay(_GridDisplay):
             )
         samples = model.inverse_transform(np.linspace(*ends, n_points))
         display = cls(
-            samples, image_shape=image_shape, value_range=_range_of(model, samples)
+            samples, image_shape=image_shape, value_range=range_of(model, samples)
         )
         return display.plot(ax, cmap=cmap)

@@ -1,0 +1,118 @@
+"""Samples in a grid: images, or lines where there is no `image_shape`."""
+
+import math
+
+import numpy as np
+
+from .._parameters import check_image_shape
+from ._axes import make_axes
+
+
+class GridDisplay:
+    """Draws samples in a grid of cells, on one axes.
+
+    A subclass keeps `image_shape` and `value_range`, and gives the `_cells`.
+    """
+
+    def plot(self, ax=None, *, cmap="gray"):
+        """Draw the samples.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Of images of one channel.
+
+        Returns
+        -------
+        display : object
+            This display.
+        """
+        X, title, row_labels, column_labels = self._cells()
+        n_rows, n_columns, _ = X.shape
+        if self.image_shape is None:
+            figsize = 1.3 * n_columns + 0.8, 1.0 * n_rows + 0.8
+        else:
+            _, height, width = self.image_shape
+            cell = max(0.3, min(0.9, 9 / n_columns))
+            figsize = cell * n_columns + 0.8, cell * n_rows * height / width + 0.8
+        ax = make_axes(self, ax, figsize)
+        self.im_, self.lines_ = None, []
+        if self.image_shape is None:
+            centres = self._draw_lines(X, ax)
+        else:
+            centres = self._draw_images(X, ax, cmap)
+        ax.set_yticks(centres[0] if len(row_labels) else [], row_labels)
+        ax.set_xticks(centres[1] if len(column_labels) else [], column_labels)
+        ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+        ax.spines[:].set_visible(False)
+        ax.set_title(title)
+        return self
+
+    def _draw_images(self, X, ax, cmap):
+        """Draw one picture of all images, and return the centres of its cells."""
+        low, high = self.value_range or (np.nanmin(X), np.nanmax(X))
+        n_channels, height, width = self.image_shape
+        n_rows, n_columns, _ = X.shape
+        gap = max(1, width // 14)
+        # Channels last; two for what a grey picture needs: the values and the gaps.
+        images = X.reshape(n_rows, n_columns, n_channels, height, width)
+        images = images.transpose(0, 3, 1, 4, 2)
+        shape = n_rows, height + gap, n_columns, width + gap, n_channels
+        canvas = np.full(shape, np.nan)
+        canvas[:, :height, :, :width] = images
+        canvas = canvas.reshape(n_rows * shape[1], n_columns * shape[3], n_channels)
+        canvas = canvas[: canvas.shape[0] - gap, : canvas.shape[1] - gap]
+        if n_channels == 1:
+            canvas = np.ma.masked_invalid(canvas[..., 0])
+        else:
+            alpha = ~np.isnan(canvas[..., :1])
+            colours = np.clip((canvas - low) / ((high - low) or 1), 0, 1)
+            canvas = np.concatenate([np.nan_to_num(colours), alpha], axis=-1)
+        self.im_ = ax.imshow(
+            canvas, cmap=cmap, vmin=low, vmax=high, interpolation="nearest"
+        )
+        return [
+            np.arange(n) * (size + gap) + (size - 1) / 2
+            for n, size in ((n_rows, height), (n_columns, width))
+        ]
+
+    def _draw_lines(self, X, ax):
+        """Draw each sample as a line in its cell, and return the cells' centres."""
+        # All that there is, noise included, so that no line leaves its cell.
+        low, high = np.nanmin(X), np.nanmax(X)
+        n_rows, n_columns, n_features = X.shape
+        across = np.linspace(0, 0.9, n_features)
+        for i in range(n_rows):
+            for j in range(n_columns):
+                if np.isnan(X[i, j]).all():
+                    continue
+                up = 0.8 * (X[i, j] - low) / ((high - low) or 1)
+                self.lines_ += ax.plot(j + across, i + 0.8 - up, color="C0", lw=1)
+        ax.set(xlim=(-0.1, n_columns), ylim=(n_rows, -0.2))
+        return np.arange(n_rows) + 0.4, np.arange(n_columns) + 0.45
+
+
+def shape_to_draw(image_shape, model):
+    """Return the shape given, or the model's own where it can be drawn."""
+    if image_shape is None:
+        own = model.image_shape
+        return None if own is None or own[0] not in (1, 3) else tuple(own)
+    check_image_shape(image_shape)
+    if math.prod(image_shape) != model.n_features_in_ or image_shape[0] not in (1, 3):
+        raise ValueError(
+            f"image_shape={image_shape!r} must be (channels, height, width) of the "
+            f"{model.n_features_in_} features, with 1 channel (grey) or 3 (RGB)."
+        )
+    return tuple(image_shape)
+
+
+def range_of(model, X):
+    """Return what is black and what is white in the space of X."""
+    if model.input_range is not None:
+        return tuple(map(float, model.input_range))
+    if model.reconstruction_loss_ == "bce":
+        return 0.0, 1.0
+    return float(np.min(X)), float(np.max(X))
