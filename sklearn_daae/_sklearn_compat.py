@@ -1,6 +1,6 @@
 """Everything of scikit-learn that is private or newer than the oldest one supported."""
 
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -20,5 +20,6 @@ __all__ = [
     "CallbackSupportMixin",
     "Interval",
     "StrOptions",
+    "validate_params",
     "with_callbacks",
 ]

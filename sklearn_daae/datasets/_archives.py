@@ -1,0 +1,172 @@
+"""The archives of data sets: where they are, how they come, whether they are whole."""
+
+import hashlib
+import os
+import re
+import stat
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import pooch
+
+from ._cache import cache_home, written_whole
+
+# For an answer, and between two pieces of it, in seconds.
+_TIMEOUT = 30
+
+
+class Archive(NamedTuple):
+    """A file that a data set is published in."""
+
+    # Under the home of the data, such as "mnist/train-images-idx3-ubyte.gz".
+    name: str
+    # Where it is downloaded from; None if it is nowhere.
+    url: str | None
+    # As pooch writes them; the first is that of the file at `url`.
+    checksums: tuple[str, ...]
+
+
+def resolve_data_home(data_home=None):
+    """Return the folder of the archives."""
+    home = data_home or os.environ.get("SKLEARN_DAAE_DATA") or "~/sklearn_daae_data"
+    return Path(home).expanduser()
+
+
+def find(
+    archives, data_home, download_if_missing, trusted_files, n_retries, show_progress
+):
+    """Return the paths of archives, and one checksum of them all.
+
+    What is missing is downloaded. What has another checksum than it should is refused,
+    unless it is among `trusted_files`.
+    """
+    home = resolve_data_home(data_home)
+    trusted = set(trusted_files or ())
+    unknown = trusted - {PurePosixPath(archive.name).name for archive in archives}
+    if unknown:
+        names = sorted(PurePosixPath(archive.name).name for archive in archives)
+        raise ValueError(
+            f"trusted_files={sorted(trusted)} names {sorted(unknown)}, which this data "
+            f"set is not read from. Its files are {names}."
+        )
+    missing = [archive for archive in archives if not (home / archive.name).exists()]
+    if missing and not download_if_missing:
+        raise OSError(
+            f"{home / missing[0].name} does not exist, and download_if_missing is "
+            "False. Set it to True, or name the folder that has the file by data_home "
+            "or by the environment variable SKLEARN_DAAE_DATA."
+        )
+    for archive in missing:
+        _download(archive, home, n_retries, show_progress)
+    paths = [home / archive.name for archive in archives]
+    digest = hashlib.sha256()
+    for archive, path in zip(archives, paths, strict=True):
+        checksums = _checksums(path)
+        if path.name not in trusted and not set(archive.checksums) & set(checksums):
+            raise OSError(
+                f"{path} has the checksum {checksums[0]}, none of those that are known "
+                "of this file: it is damaged, or another version. Remove it, to have "
+                "it downloaded again; or, if you know where it comes from, read it as "
+                f"it is by trusted_files=[{path.name!r}]."
+            )
+        digest.update(checksums[0].encode())
+    return paths, digest.hexdigest()
+
+
+def _download(archive, home, n_retries, show_progress):
+    """Put an archive in its place, whole and checked, or raise."""
+    downloads = pooch.create(
+        path=home,
+        base_url="",
+        registry={archive.name: archive.checksums[0]},
+        urls={archive.name: archive.url},
+        retry_if_failed=n_retries,
+    )
+    downloader = pooch.HTTPDownloader(
+        progressbar=show_progress, chunk_size=2**16, timeout=_TIMEOUT
+    )
+    try:
+        downloads.fetch(archive.name, downloader=downloader)
+    except (ValueError, OSError) as error:  # a checksum; the network or the disk
+        raise OSError(
+            f"{archive.name} could not be downloaded from {archive.url} to {home}: "
+            f"{error} You may put the file there yourself, or name the folder that has "
+            "it by data_home or the environment variable SKLEARN_DAAE_DATA."
+        ) from error
+
+
+def _checksums(path):
+    """Return the SHA-256 and the MD5 of a file, kept as long as the file is the same.
+
+    Reading more than a gigabyte for its checksum takes seconds.
+    """
+    status = path.stat()
+    identity = f"{path.resolve()}, {status.st_size}, {status.st_mtime_ns}"
+    note = cache_home() / "checksums" / hashlib.sha256(identity.encode()).hexdigest()
+    if note.exists():
+        return note.read_text().split()
+    checksums = [f"{alg}:{pooch.file_hash(path, alg)}" for alg in ("sha256", "md5")]
+    with written_whole(note) as file:
+        file.write(" ".join(checksums).encode())
+    return checksums
+
+
+@contextmanager
+def reading(path):
+    """Have whatever goes wrong in reading an archive raised as an error of that file.
+
+    Damaged and hostile files make the libraries that read them raise errors of all
+    kinds, few of which name the file.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise OSError(
+            f"{path} is damaged, or is not what its name says: {error or type(error)}. "
+            "Nothing of it was kept. Remove it, to have it downloaded again."
+        ) from error
+
+
+def matching_members(archive, pattern, max_size):
+    """Return the members of a zip file that a pattern matches, as {name: match}.
+
+    Parameters
+    ----------
+    archive : ZipFile
+        The open archive.
+
+    pattern : str
+        What the whole name of a wanted member matches.
+
+    max_size : int
+        More bytes than a wanted member can honestly have.
+    """
+    matches = {}
+    for member in archive.infolist():
+        refuse_hostile(member.filename)
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise ValueError(f"its member {member.filename!r} is a link")
+        match = re.fullmatch(pattern, member.filename)
+        if match is None:
+            continue
+        if member.file_size > max_size:
+            raise ValueError(f"{member.filename!r} has {member.file_size} bytes")
+        if member.filename in matches:
+            raise ValueError(f"{member.filename!r} is there twice")
+        matches[member.filename] = match
+    if not matches:
+        raise ValueError(f"it has no file with a name like {pattern!r}")
+    return matches
+
+
+def refuse_hostile(name):
+    """Raise an error of a member, or a link, that leads out of its archive.
+
+    Members are read, never extracted. Still, an archive that has such names was not
+    made by the people who published the data.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    has_drive = ":" in "".join(path.parts[:1])
+    if path.is_absolute() or ".." in path.parts or has_drive:
+        raise ValueError(f"its member {name!r} leads out of the archive")

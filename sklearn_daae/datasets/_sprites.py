@@ -1,0 +1,320 @@
+"""Sprites, characters of video games that move."""
+
+import io
+import re
+import tarfile
+from pathlib import PurePosixPath
+from zipfile import ZipFile
+
+import numpy as np
+import scipy.io
+from sklearn.utils import Bunch
+
+from .._sklearn_compat import StrOptions, validate_params
+from ._archives import (
+    Archive,
+    matching_members,
+    reading,
+    refuse_hostile,
+    resolve_data_home,
+)
+from ._cache import Decoded
+from ._fetch import CONSTRAINTS, as_images, description, fetch_images, require, rows_of
+
+_PUBLISHED = Archive(
+    "sprites/nips2015-analogy-data.tar.gz",
+    "http://www.scottreed.info/files/nips2015-analogy-data.tar.gz",
+    ("md5:4e866a7919c1beedf53964e6f7a23686",),
+)
+# The same frames as indices of a palette: 34 MB in place of more than a gigabyte.
+_COMPACT = Archive(
+    "sprites/reed2015_sprites.npz",
+    None,
+    ("sha256:97a143f513f0dbd72a0821939c7438790dc6fff91f8e0a6d92609e59c385a590",),
+)
+_IMAGE_SHAPE = (3, 60, 60)
+_SUBSETS = ("train", "validation", "test")
+_ATTRIBUTES = ("sex", "body", "armour", "hair", "arm", "greaves", "weapon")
+_ANIMATIONS = ("spellcast", "thrust", "walk", "slash", "shoot", "hurt")
+_VIEWS = ("back", "left", "front", "right")
+# Of every animation from every view; "hurt" is seen from the front alone.
+_N_FRAMES = [n for n in (7, 8, 9, 6, 13) for _ in _VIEWS] + [6]
+_MAX_SIZE = 50_000_000  # bytes of a member that is read; the largest have 2 million
+_MAX_ARCHIVE = 20_000_000_000  # bytes that the published archive may unpack to
+
+
+@validate_params(
+    {**CONSTRAINTS, "subset": [StrOptions({*_SUBSETS, "all"})]},
+    prefer_skip_nested_validation=True,
+)
+def fetch_sprites(
+    *,
+    subset="all",
+    dtype="float32",
+    data_home=None,
+    download_if_missing=True,
+    return_X_y=False,
+    trusted_files=None,
+    n_retries=3,
+    verbose=1,
+):
+    """Load Sprites, 119,616 frames of 672 animated characters, downloaded if need be.
+
+    =================   ==============================================
+    Images              119,616: 178 of each of 672 characters
+    Features            10,800 (3 colours of 60 x 60 pixels)
+    Values              0 to 1, the background 0
+    Targets             7 attributes of the character
+    =================   ==============================================
+
+    Parameters
+    ----------
+    subset : {"all", "train", "validation", "test"}, default="all"
+        The published split, which is the paper's, by character: 500 for training
+        (89,000 frames), 72 for validation (12,816) and 100 for testing (17,800). "all"
+        is the three, in this order.
+
+    dtype : {"float32", "uint8"}, default="float32"
+        Values from 0 to 1, or from 0 to 255: for an estimator with
+        ``input_range=(0, 255)``.
+
+    data_home : str or path-like, default=None
+        Where the published archive nips2015-analogy-data.tar.gz is, or is downloaded
+        to, in the folder "sprites"; or the compact reed2015_sprites.npz, which is taken
+        if it is there. By default the folder that the environment variable
+        SKLEARN_DAAE_DATA names, or ~/sklearn_daae_data.
+
+    download_if_missing : bool, default=True
+        If False, raise an OSError where both are missing.
+
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` instead of a Bunch.
+
+    trusted_files : list of str, default=None
+        Names of files to read although their checksum is not the published one:
+        ``["nips2015-analogy-data.tar.gz"]``.
+
+    n_retries : int, default=3
+        How often a failed download is tried again.
+
+    verbose : int, default=1
+        Whether to show bars of progress while downloading and decoding.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        With the attributes
+
+        data : memmap of shape (n_images, 10800)
+            One frame a row: red, green, blue. A file in the cache, mapped into memory
+            and read-only: make a copy, as by ``numpy.array(data)``, to change it.
+        images : memmap of shape (n_images, 60, 60, 3)
+            The same.
+        target : ndarray of shape (n_images, 7)
+            The attributes of the character, integers from 0.
+        target_names : list of str
+            Names of the attributes: sex, body, armour, hair, arm, greaves, weapon. The
+            weapon is seen in some animations only: in "shoot" a bow (0), in "thrust" a
+            spear (1).
+        character : ndarray of shape (n_images,)
+            The character, from 0 to 671.
+        animation : ndarray of shape (n_images,)
+            What the character does, from 0 to 5.
+        animation_names : list of str
+            spellcast, thrust, walk, slash, shoot, hurt.
+        view : ndarray of shape (n_images,)
+            From where the character is seen, from 0 to 3.
+        view_names : list of str
+            back, left (it faces the left edge), front, right.
+        frame : ndarray of shape (n_images,)
+            Number of the frame in its animation, from 0.
+        image_shape : tuple
+            (3, 60, 60), as estimators take it.
+        DESCR : str
+            A description of the data set.
+
+    (data, target) : tuple if `return_X_y` is True
+        The two of them.
+
+    Raises
+    ------
+    OSError
+        If the archive is missing, cannot be downloaded, or is damaged.
+
+    ImportError
+        If h5py is missing, which reads the published archive.
+
+    Notes
+    -----
+    The first call decodes the images into the cache: the folder that the environment
+    variable SKLEARN_DAAE_CACHE names, else the user's cache folder. It takes 1.3 GB for
+    ``dtype="uint8"``, and 5.2 GB more for "float32". It may be removed at any time.
+
+    Examples
+    --------
+    >>> from sklearn_daae.datasets import fetch_sprites
+    >>> sprites = fetch_sprites(subset="test", dtype="uint8")  # doctest: +SKIP
+    >>> sprites.images.shape, sprites.target.shape  # doctest: +SKIP
+    ((17800, 60, 60, 3), (17800, 7))
+    """
+    has_compact = (resolve_data_home(data_home) / _COMPACT.name).exists()
+    X, labels = fetch_images(
+        "sprites",
+        [_COMPACT if has_compact else _PUBLISHED],
+        _decode_compact if has_compact else _decode_published,
+        _IMAGE_SHAPE,
+        dtype=dtype,
+        data_home=data_home,
+        download_if_missing=download_if_missing,
+        trusted_files=trusted_files,
+        n_retries=n_retries,
+        verbose=verbose,
+    )
+    rows = rows_of(subset, _SUBSETS, labels["subset"])
+    X, y = X[rows], labels["target"][rows]
+    if return_X_y:
+        return X, y
+    names = {
+        "target_names": list(_ATTRIBUTES),
+        "animation_names": list(_ANIMATIONS),
+        "view_names": list(_VIEWS),
+    }
+    return Bunch(
+        data=X,
+        images=as_images(X, _IMAGE_SHAPE),
+        target=y,
+        **names,
+        **{
+            key: labels[key][rows]
+            for key in ("character", "animation", "view", "frame")
+        },
+        image_shape=_IMAGE_SHAPE,
+        DESCR=description("sprites"),
+    )
+
+
+def _decode_compact(path):
+    with reading(path):
+        with ZipFile(path) as archive:
+            matching_members(archive, r".+\.npy", _MAX_SIZE)
+        with np.load(path) as file:
+            attributes, subset = file["labels"], file["split"]
+            colours = file["palette"][:, :3]
+            if file["frames_per_animation"].tolist() != _N_FRAMES:
+                raise ValueError("its animations are not those of the published data")
+        known = np.isin(subset, ["train", "valid", "test"]).all()
+        if len(subset) != len(attributes) or not known:
+            raise ValueError("its split is not one of its characters")
+    subset = np.searchsorted(["test", "train", "valid"], subset)
+    subset = np.array([2, 0, 1])[subset]
+    labels, characters = _labels(attributes, subset)
+
+    def blocks():
+        with reading(path), np.load(path) as file:
+            for i, character in enumerate(characters):
+                indices = file[f"frames_{character:03d}"]
+                if indices.shape != (sum(_N_FRAMES), *_IMAGE_SHAPE[1:]):
+                    raise ValueError(f"frames_{character:03d} has {indices.shape}")
+                yield i * len(indices), colours[indices].transpose(0, 3, 1, 2)
+
+    return Decoded(labels, blocks())
+
+
+def _decode_published(path):
+    h5py = require("h5py", "h5py")
+    with reading(path):
+        for name, data in _members(
+            path, r"sprite_large_labels\.txt|sprites_splits\.mat"
+        ):
+            if name.endswith(".txt"):
+                attributes = np.loadtxt(io.BytesIO(data), np.uint8, delimiter=",")
+            else:
+                splits = scipy.io.loadmat(io.BytesIO(data))
+        attributes = attributes.reshape(-1, len(_ATTRIBUTES))
+        subset = np.full(len(attributes), -1)
+        for i, key in enumerate(("trainidx", "validx", "testidx")):
+            subset[splits[key].ravel().astype(int) - 1] = i
+        if (subset < 0).any():
+            raise ValueError("its splits leave characters out")
+    labels, characters = _labels(attributes, subset)
+    first_rows = {
+        f"sprites_{character}.mat": i * sum(_N_FRAMES)
+        for i, character in enumerate(characters)
+    }
+
+    def blocks():
+        with reading(path):
+            missing = dict(first_rows)
+            for name, data in _members(path, r"sprites_\d+\.mat"):
+                yield missing.pop(name), _read_character(data, name, h5py)
+            if missing:
+                raise ValueError(
+                    f"it lacks {len(missing)} files such as {min(missing)}"
+                )
+
+    return Decoded(labels, blocks())
+
+
+def _members(file, pattern):
+    """Yield names and bytes of those files of sprites that a pattern matches."""
+    size = 0
+    with tarfile.open(file, "r|gz") as archive:
+        for member in archive:
+            refuse_hostile(member.name)
+            refuse_hostile(member.linkname)
+            size += member.size
+            if size > _MAX_ARCHIVE:
+                raise ValueError(f"it unpacks to more than {_MAX_ARCHIVE} bytes")
+            path = PurePosixPath(member.name)
+            if path.parent.name == "sprites" and re.fullmatch(pattern, path.name):
+                if not member.isfile() or member.size > _MAX_SIZE:
+                    raise ValueError(
+                        f"{member.name!r} is no file, or one of {member.size} bytes"
+                    )
+                yield path.name, archive.extractfile(member).read()
+
+
+def _read_character(data, name, h5py):
+    """Return the frames of a character from its file of MATLAB, which is HDF5.
+
+    HDF5 has the axes of MATLAB's arrays in reverse: animations, views and frames have
+    images of (colour, column, row).
+    """
+    frames = []
+    with h5py.File(io.BytesIO(data)) as file:
+        if not isinstance(file.get("sprites", getlink=True), h5py.HardLink):
+            raise ValueError(f"{name!r} keeps its sprites in another file")
+        references = file["sprites"][:].ravel()
+        if len(references) != len(_N_FRAMES):
+            raise ValueError(f"{name!r} has {len(references)} animations")
+        for reference, n_frames in zip(references, _N_FRAMES, strict=True):
+            values = file[reference]
+            if values.shape != (n_frames, int(np.prod(_IMAGE_SHAPE))):
+                raise ValueError(f"{name!r} has an animation of {values.shape}")
+            if values.external or values.is_virtual:
+                raise ValueError(f"{name!r} keeps its sprites in another file")
+            frames.append(np.rint(values[:] * 255))
+    frames = np.concatenate(frames)
+    if not (frames.min() >= 0 and frames.max() <= 255):  # nor NaN
+        raise ValueError(f"{name!r} has values that are not from 0 to 1")
+    n_colours, height, width = _IMAGE_SHAPE
+    frames = frames.reshape(-1, n_colours, width, height).transpose(0, 1, 3, 2)
+    return frames.astype(np.uint8)
+
+
+def _labels(attributes, subset):
+    """Return the labels of all frames, and the characters in the order of the rows."""
+    characters = np.argsort(subset, kind="stable")
+    n_characters, n_frames = len(characters), sum(_N_FRAMES)
+    scenes = np.repeat(np.arange(len(_N_FRAMES)), _N_FRAMES)
+    views = np.where(scenes < len(_N_FRAMES) - 1, scenes % len(_VIEWS), 2)
+    frame = np.concatenate([np.arange(n) for n in _N_FRAMES])
+    labels = {
+        "target": np.repeat(attributes[characters], n_frames, axis=0),
+        "subset": np.repeat(subset[characters], n_frames),
+        "character": np.repeat(characters, n_frames),
+        "animation": np.tile(scenes // len(_VIEWS), n_characters),
+        "view": np.tile(views, n_characters),
+        "frame": np.tile(frame, n_characters),
+    }
+    return labels, characters
