@@ -1,6 +1,5 @@
 """Where benchmarks read their data and keep their results."""
 
-import gzip
 import json
 import os
 import platform
@@ -10,8 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import joblib
-import numpy as np
 import torch
+
+from sklearn_daae.datasets import fetch_mnist
 
 
 def data_home():
@@ -31,24 +31,11 @@ def load_mnist():
     Returns
     -------
     splits : dict of str to (X, y)
-        "train" (the first 50,000), "validation" (the last 10,000) and "test".
+        "train", "validation" and "test".
     """
-
-    def read(name, offset):
-        path = data_home() / "mnist" / f"{name}-ubyte.gz"
-        return np.frombuffer(
-            gzip.decompress(path.read_bytes()), np.uint8, offset=offset
-        )
-
-    def read_both(prefix):
-        X = read(f"{prefix}-images-idx3", 16).reshape(-1, 784)
-        return X.astype(np.float32) / 255, read(f"{prefix}-labels-idx1", 8)
-
-    X, y = read_both("train")
     return {
-        "train": (X[:50_000], y[:50_000]),
-        "validation": (X[50_000:], y[50_000:]),
-        "test": read_both("t10k"),
+        subset: fetch_mnist(subset=subset, return_X_y=True)
+        for subset in ("train", "validation", "test")
     }
 
 
@@ -109,9 +96,13 @@ def train_resumably(model, X, epochs, checkpoint):
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     seconds = 0.0
     if checkpoint.exists():
+        settings = repr(model.get_params())
         model, seconds = joblib.load(checkpoint)
-    if getattr(model, "n_epochs_", 0) > epochs:
-        raise SystemExit(f"{checkpoint} has more than {epochs} epochs: remove it.")
+        if repr(model.get_params()) != settings or model.n_epochs_ > epochs:
+            raise SystemExit(
+                f"{checkpoint} is of other settings, or has more than {epochs} epochs: "
+                "remove it to train anew."
+            )
     while getattr(model, "n_epochs_", 0) < epochs:
         start = time.perf_counter()
         model.partial_fit(X)
