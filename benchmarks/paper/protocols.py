@@ -1,0 +1,295 @@
+"""What each data set of the paper is learned with: its data, models and epochs.
+
+The settings are the paper's, as its text and its authors' code give them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from io import BytesIO
+from zipfile import ZipFile
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.preprocessing import FunctionTransformer
+
+from benchmarks._records import data_home
+from benchmarks.paper.baselines import PCABaseline
+from sklearn_daae import (
+    AAETransformer,
+    DAAETransformer,
+    DAETransformer,
+    DVAETransformer,
+    VAETransformer,
+    iDAAETransformer,
+)
+from sklearn_daae.datasets import (
+    fetch_celeba,
+    fetch_mnist,
+    fetch_omniglot,
+    fetch_sprites,
+)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How models of one data set are trained."""
+
+    # Returns the parts of the data by name, each (X, y): at least "train" and "test".
+    load: Callable
+    # By name, with all of the paper's settings but the number of epochs.
+    models: dict
+    # Of the paper.
+    epochs: int
+    # What changes in an hour on two CPU cores: "max_epochs", and parameters.
+    cpu: dict = field(default_factory=dict)
+    # Of models for which that would be more than an hour.
+    cpu_of_models: dict = field(default_factory=dict)
+
+    def model(self, name, budget, epochs=None):
+        """Return an unfitted model; its `max_epochs` is how long it is to be trained.
+
+        Parameters
+        ----------
+        name : str
+            Of the model.
+
+        budget : {"paper", "cpu"}
+            How much work it may be.
+
+        epochs : int, default=None
+            Other than the budget's.
+        """
+        model = clone(self.models[name])
+        if not hasattr(model, "max_epochs"):
+            return model
+        settings = {"max_epochs": self.epochs}
+        if budget == "cpu":
+            settings |= self.cpu | self.cpu_of_models.get(name, {})
+        if epochs is not None:
+            settings["max_epochs"] = epochs
+        return model.set_params(**settings)
+
+
+def family(settings, *, sigma, M, adversarial=None):
+    """Return one model of each kind, with settings that they have in common.
+
+    Parameters
+    ----------
+    settings : dict
+        Parameters of all models.
+
+    sigma : float
+        Level of the corruption, where there is one.
+
+    M : int
+        Integration steps of the iDAAE.
+
+    adversarial : dict, default=None
+        Parameters of those with a discriminator.
+    """
+    players = settings | (adversarial or {})
+    return {
+        "AAE": AAETransformer(**players),
+        "DAAE": DAAETransformer(sigma=sigma, **players),
+        "iDAAE": iDAAETransformer(sigma=sigma, M=M, **players),
+        "DAE": DAETransformer(sigma=sigma, **settings),
+        "VAE": VAETransformer(**settings),
+        "beta-VAE": VAETransformer(beta=4.0, **settings),
+        "DVAE": DVAETransformer(sigma=sigma, **settings),
+        "PCA": PCABaseline(settings["n_components"], sigma=sigma),
+        "pixels": FunctionTransformer(),
+    }
+
+
+def load_digits_splits():
+    """Return scikit-learn's small digits: to try everything out within a minute."""
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16).astype(np.float32)
+    parts = {"train": slice(1000), "validation": slice(1000, 1400)}
+    parts["test"] = slice(1400, None)
+    return {name: (X[rows], y[rows]) for name, rows in parts.items()}
+
+
+def load_mnist():
+    """Return MNIST in the paper's split."""
+    return {
+        subset: fetch_mnist(subset=subset, return_X_y=True)
+        for subset in ("train", "validation", "test")
+    }
+
+
+def load_omniglot():
+    """Return Omniglot in the paper's split."""
+    return {
+        subset: fetch_omniglot(subset=subset, return_X_y=True)
+        for subset in ("train", "test", "evaluation")
+    }
+
+
+def load_sprites():
+    """Return Sprites in the published split."""
+    return {
+        subset: fetch_sprites(subset=subset, return_X_y=True)
+        for subset in ("train", "validation", "test")
+    }
+
+
+def load_celeba():
+    """Return CelebA in the paper's split, with the paper's twelve attributes.
+
+    Of an archive with other attributes, all that there are.
+    """
+    parts = {}
+    for subset in ("train", "test"):
+        faces = fetch_celeba(subset=subset)
+        names = np.array(faces.target_names)
+        wanted = np.isin(names, CELEBA_ATTRIBUTES)
+        wanted = wanted if wanted.any() else np.ones(len(names), bool)
+        parts[subset] = faces.data, faces.target[:, wanted]
+    return parts
+
+
+def load_faces():
+    """Return the ORL faces at 64 x 64, the last two of each person's ten held out.
+
+    The labels are identities, one 0 / 1 column for each, in place of attributes.
+    """
+    from PIL import Image
+
+    parts = {"train": ([], []), "test": ([], [])}
+    with ZipFile(data_home() / "faces" / "orl_faces.zip") as archive:
+        for person in range(40):
+            for k in range(1, 11):
+                picture = archive.read(f"orl_faces/s{person + 1}/{k}.pgm")
+                image = Image.open(BytesIO(picture)).resize((64, 64), Image.BILINEAR)
+                images, labels = parts["test" if k > 8 else "train"]
+                images.append(np.asarray(image, dtype=np.float32).ravel() / 255)
+                labels.append(person)
+    return {
+        name: (np.array(images), np.eye(40, dtype=np.uint8)[labels])
+        for name, (images, labels) in parts.items()
+    }
+
+
+CELEBA_ATTRIBUTES = (
+    "Arched_Eyebrows",
+    "Attractive",
+    "Bangs",
+    "Black_Hair",
+    "Blond_Hair",
+    "Heavy_Makeup",
+    "Male",
+    "Mouth_Slightly_Open",
+    "No_Beard",
+    "Wavy_Hair",
+    "Wearing_Hat",
+    "Wearing_Lipstick",
+)
+
+
+def of_digits(models):
+    """Return the models of appendix E, from one of each kind."""
+    models["iDAAE_M5"] = models.pop("iDAAE")
+    models["iDAAE_M25"] = clone(models["iDAAE_M5"]).set_params(M=25)
+    models["DAAE_ring2d"] = clone(models["DAAE"]).set_params(
+        n_components=2, prior="ring"
+    )
+    return models
+
+
+def of_faces(models):
+    """Return the models of the figures of faces, from one of each kind.
+
+    What Figure 15 varies is not legible in the paper: here what its text names.
+    """
+    for sigma in (0.1, 1.0):
+        models[f"DAAE_sigma{sigma}"] = clone(models["DAAE"]).set_params(sigma=sigma)
+    models["iDAAE_sigma0.1"] = clone(models["iDAAE"]).set_params(sigma=0.1)
+    models["iDAAE_M5"] = clone(models["iDAAE"]).set_params(M=5)
+    return models
+
+
+@cache
+def protocols():
+    """Return the protocols of all data sets, by name."""
+    small = {
+        "n_components": 8,
+        "encoder_layer_sizes": (64,),
+        "decoder_layer_sizes": (64,),
+        "learning_rate": 2e-3,
+    }
+    digits = family(
+        small, sigma=0.25, M=5, adversarial={"discriminator_layer_sizes": (64,)}
+    )
+    mnist = family({"n_components": 10}, sigma=0.5, M=5)
+    omniglot = family(
+        {
+            "n_components": 200,
+            "encoder_layer_sizes": (1000,) * 3,
+            "decoder_layer_sizes": (1000,) * 6,
+            "learning_rate": 1e-5,
+        },
+        sigma=0.5,
+        M=5,
+    )
+    sprites = family(
+        {
+            "n_components": 200,
+            "decoder_layer_sizes": (1000, 500, 500),
+            "learning_rate": 1e-4,
+            "learning_rate_decay": 0.95,
+            "batch_size": 128,
+        },
+        sigma=0.25,
+        M=5,
+    )
+    celeba = family(
+        {
+            "n_components": 200,
+            "network": "conv",
+            "image_shape": (3, 64, 64),
+            "optimizer": "rmsprop",
+            "learning_rate": 1e-4,
+        },
+        sigma=0.25,
+        M=10,
+        adversarial={"discriminator_optimizer": ("rmsprop", {"momentum": 0.1})},
+    )
+    faces = family(
+        {
+            "n_components": 10,
+            "network": ("conv", {"n_filters": 16}),
+            "image_shape": (1, 64, 64),
+            "learning_rate": 1e-3,
+            "batch_size": 16,
+        },
+        sigma=0.1,
+        M=5,
+        adversarial={"adversarial_weight": 0.1, "discriminator_learning_rate": 1e-4},
+    )
+    return {
+        "digits": Protocol(load_digits_splits, of_digits(digits), epochs=50),
+        "mnist": Protocol(
+            load_mnist,
+            of_digits(mnist),
+            epochs=100,
+            cpu_of_models={"iDAAE_M25": {"max_epochs": 30}},
+        ),
+        # A thirtieth of the paper's epochs, at thirty times its rate.
+        "omniglot": Protocol(
+            load_omniglot,
+            omniglot,
+            epochs=1000,
+            cpu={"max_epochs": 33, "learning_rate": 3e-4},
+        ),
+        "sprites": Protocol(load_sprites, sprites, epochs=5),
+        "celeba": Protocol(
+            load_celeba,
+            of_faces(celeba),
+            epochs=100,
+            cpu={"max_epochs": 2, "network": ("conv", {"n_filters": 16})},
+        ),
+        "faces": Protocol(load_faces, of_faces(faces), epochs=300),
+    }

@@ -1,0 +1,61 @@
+"""What each table and figure of the paper is made of."""
+
+from typing import NamedTuple
+
+
+class Part(NamedTuple):
+    """What a table or figure needs of one data set."""
+
+    dataset: str
+    models: tuple[str, ...]
+    measures: tuple[str, ...] = ()
+
+
+_OURS = ("AAE", "DAAE", "iDAAE")
+_MNIST = ("AAE", "DAAE", "DAAE_ring2d", "iDAAE_M5", "iDAAE_M25")
+_OTHERS = ("DAE", "VAE", "DVAE", "PCA")
+_ATTRIBUTES = (*_OURS, "VAE", "beta-VAE", "PCA", "pixels")
+_OMNIGLOT = Part("omniglot", (*_OURS, *_OTHERS), ("log_likelihood",))
+_DAAES = ("DAAE_sigma0.1", "DAAE", "DAAE_sigma1.0")
+_IDAAES = ("iDAAE_sigma0.1", "iDAAE_M5", "iDAAE")
+
+TABLES = {
+    "table1": [
+        Part("mnist", (*_MNIST, *_OTHERS), ("reconstruction",)),
+        Part("sprites", (*_OURS, *_OTHERS), ("reconstruction",)),
+        Part("omniglot", (*_OURS, *_OTHERS), ("reconstruction",)),
+        Part("celeba", ("AAE", "DAAE_sigma0.1", "iDAAE_sigma0.1"), ("reconstruction",)),
+    ],
+    "table2": [
+        Part("omniglot", (*_OURS, *_OTHERS, "pixels"), ("classification", "transfer")),
+    ],
+    "table4": [Part("mnist", (*_MNIST, *_OTHERS), ("reconstruction",))],
+    "table5": [
+        Part("mnist", (*_MNIST, *_OTHERS), ("log_likelihood", "kernel_density"))
+    ],
+    "table6": [Part("mnist", (*_MNIST, *_OTHERS, "pixels"), ("classification",))],
+    "sprites": [
+        Part("sprites", (*_OURS, *_OTHERS), ("reconstruction", "log_likelihood"))
+    ],
+    "fig2": [Part("celeba", ("DAAE", "iDAAE"), ("prior_match",))],
+    "fig3": [_OMNIGLOT],
+    "fig4": [Part("omniglot", ("DAAE",))],
+    "fig5": [Part("celeba", ("AAE", "iDAAE_M5"))],
+    "fig6": [Part("celeba", ("DAAE_sigma1.0",))],
+    "fig7": [Part("celeba", ("iDAAE_sigma0.1",))],
+    "fig8": [Part("celeba", _ATTRIBUTES, ("attributes",))],
+    "fig9": [Part("celeba", _ATTRIBUTES, ("attributes",))],
+    "fig10": [Part("celeba", _DAAES, ("attributes",))],
+    "fig11": [
+        Part("mnist", ("DAAE",)),
+        Part("omniglot", ("DAAE",)),
+        Part("sprites", ("DAAE",)),
+        Part("celeba", ("DAAE",)),
+    ],
+    "fig12": [Part("mnist", ("DAAE",))],
+    "fig13": [Part("mnist", ("DAAE_ring2d",))],
+    "fig15": [Part("celeba", _IDAAES, ("attributes",))],
+}
+
+# Data sets that stand in for those of the paper: small, or free.
+STAND_INS = {"digits": "mnist", "faces": "celeba"}
