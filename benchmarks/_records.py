@@ -1,4 +1,4 @@
-"""Where benchmarks read their data and keep their results."""
+"""Where benchmarks read their data, and how they keep and show their results."""
 
 import json
 import os
@@ -11,8 +11,6 @@ from pathlib import Path
 import joblib
 import torch
 
-from sklearn_daae.datasets import fetch_mnist
-
 
 def data_home():
     """Return the folder of the data sets, named by SKLEARN_DAAE_DATA."""
@@ -23,20 +21,6 @@ def data_home():
             "the data sets (mnist/train-images-idx3-ubyte.gz and so on)."
         )
     return Path(home)
-
-
-def load_mnist():
-    """Return the paper's split of MNIST, pixels in [0, 1].
-
-    Returns
-    -------
-    splits : dict of str to (X, y)
-        "train", "validation" and "test".
-    """
-    return {
-        subset: fetch_mnist(subset=subset, return_X_y=True)
-        for subset in ("train", "validation", "test")
-    }
 
 
 def environment():
@@ -65,6 +49,13 @@ def write_json(path, record):
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(record, indent=2) + "\n")
     partial.replace(path)
+
+
+def markdown_table(table):
+    """Return rows of cells, the first of them headings, as a table of Markdown."""
+    header, *rows = table
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def train_resumably(model, X, epochs, checkpoint):

@@ -1,7 +1,9 @@
 """Data and fitted models that many tests share."""
 
+import io
 import os
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -103,3 +105,35 @@ def weights(model):
     """Return all weights of a fitted model as one vector."""
     parameters = model.net_.module_.parameters()
     return torch.cat([p.detach().ravel() for p in parameters]).cpu().numpy()
+
+
+def write_celeba(home, sizes):
+    """Write an archive in the layout of CelebA's; return the names of its files.
+
+    Of each picture the middle square is red on the left and blue on the right, and the
+    rest is green.
+    """
+    from PIL import Image
+
+    folder = home / "celeba"
+    folder.mkdir(parents=True)
+    names = [f"{i + 1:06d}.jpg" for i in range(len(sizes))]
+    with ZipFile(folder / "img_align_celeba.zip", "w") as archive:
+        archive.writestr("img_align_celeba/", "")
+        for name, (width, height) in zip(names, sizes, strict=True):
+            side = min(width, height)
+            pixels = np.full((height, width, 3), [0, 255, 0], np.uint8)
+            top, left = (height - side) // 2, (width - side) // 2
+            square = pixels[top : top + side, left : left + side]
+            square[:, : side // 2] = [255, 0, 0]
+            square[:, side // 2 :] = [0, 0, 255]
+            file = io.BytesIO()
+            image = Image.fromarray(pixels)
+            image.save(file, "JPEG", quality=95, subsampling=0)
+            archive.writestr(f"img_align_celeba/{name}", file.getvalue())
+    attributes = [f"{len(names)}", "Bald Male Smiling "]
+    attributes += [f"{n}  {1 if i % 2 else -1} -1  1" for i, n in enumerate(names)]
+    (folder / "list_attr_celeba.txt").write_text("\n".join(attributes) + "\n")
+    thirds = [f"{name} {3 * i // len(names)}" for i, name in enumerate(names)]
+    (folder / "list_eval_partition.txt").write_text("\n".join(thirds) + "\n")
+    return [path.name for path in folder.iterdir()]

@@ -30,7 +30,7 @@ from sklearn_daae.datasets import (
 )
 from sklearn_daae.datasets._archives import Archive
 
-from .conftest import make
+from .conftest import make, write_celeba
 
 h5py = pytest.importorskip("h5py")
 Image = pytest.importorskip("PIL.Image")
@@ -734,34 +734,8 @@ def assert_refused(fetch, home, cache, name, reason):
 SIZES = [(178, 218)] * 6 + [(178, 178), (64, 64), (30, 50), (500, 100), (101, 333)]
 
 
-def write_celeba(home, sizes=SIZES):
-    """Write pictures: the middle square left red, right blue, the rest green."""
-    folder = home / "celeba"
-    folder.mkdir(parents=True)
-    names = [f"{i + 1:06d}.jpg" for i in range(len(sizes))]
-    with ZipFile(folder / "img_align_celeba.zip", "w") as archive:
-        archive.writestr("img_align_celeba/", "")
-        for name, (width, height) in zip(names, sizes, strict=True):
-            side = min(width, height)
-            pixels = np.full((height, width, 3), [0, 255, 0], np.uint8)
-            top, left = (height - side) // 2, (width - side) // 2
-            square = pixels[top : top + side, left : left + side]
-            square[:, : side // 2] = [255, 0, 0]
-            square[:, side // 2 :] = [0, 0, 255]
-            file = io.BytesIO()
-            image = Image.fromarray(pixels)
-            image.save(file, "JPEG", quality=95, subsampling=0)
-            archive.writestr(f"img_align_celeba/{name}", file.getvalue())
-    attributes = [f"{len(names)}", "Bald Male Smiling "]
-    attributes += [f"{n}  {1 if i % 2 else -1} -1  1" for i, n in enumerate(names)]
-    (folder / "list_attr_celeba.txt").write_text("\n".join(attributes) + "\n")
-    thirds = [f"{name} {3 * i // len(names)}" for i, name in enumerate(names)]
-    (folder / "list_eval_partition.txt").write_text("\n".join(thirds) + "\n")
-    return [path.name for path in folder.iterdir()]
-
-
 def test_celeba(home):
-    trusted = write_celeba(home)
+    trusted = write_celeba(home, SIZES)
     options = {"data_home": home, "trusted_files": trusted, "verbose": 0}
     faces = fetch_celeba(**options)
     n = len(SIZES)

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.svm import SVC
 
-from benchmarks._records import environment, load_mnist, write_json
+from benchmarks._records import environment, write_json
+from benchmarks.paper.protocols import load_mnist
 from sklearn_daae import DAAETransformer
 
 RESULTS = Path(__file__).parent / "results" / "batch_sizes.json"

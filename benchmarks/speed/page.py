@@ -6,16 +6,11 @@ Run it after them, as ``python -m benchmarks.speed.page``.
 import json
 from pathlib import Path
 
+from benchmarks._records import markdown_table
+
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[2] / "doc" / "speed.md"
 TEXT = Path(__file__).with_suffix(".md").read_text()
-
-
-def rows_of(table):
-    """Return a Markdown table."""
-    header, *rows = table
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def steps(records):
@@ -35,7 +30,7 @@ def steps(records):
                 f"{ratios['careful']:.2f}",
             ]
         )
-    return rows_of(table)
+    return markdown_table(table)
 
 
 def environment(records):
@@ -54,7 +49,7 @@ def inference(records):
         if name != "environment":
             share = f"{100 * r['share_of_bare']:.0f} %"
             table.append([f"`{name}`", f"{r['rows_per_second']:,.0f}", share])
-    return rows_of(table)
+    return markdown_table(table)
 
 
 def fits(records):
@@ -64,7 +59,7 @@ def fits(records):
         if key.startswith("fit, "):
             memory = f"{r['peak_bytes'] / 1e6:.0f} MB"
             table.append([key.removeprefix("fit, "), r["seconds"], memory])
-    return rows_of(table)
+    return markdown_table(table)
 
 
 def imports(records):
@@ -83,7 +78,7 @@ def batch_sizes(records):
     for key, r in _of_batches(records):
         accuracies = [f"{epoch['accuracy']:.1f}" for epoch in r["epochs"]]
         table.append([key, *accuracies])
-    return rows_of(table)
+    return markdown_table(table)
 
 
 def batch_times(records):
@@ -96,7 +91,7 @@ def batch_times(records):
             name = key.removeprefix("seconds per epoch, ")
             name = f"{name}, {r['environment']['cpu']}"
             table.append([name, *(f"{r[size]:.1f}" for size in sizes)])
-    return rows_of(table)
+    return markdown_table(table)
 
 
 def mean_accuracies(records):
@@ -107,7 +102,7 @@ def mean_accuracies(records):
         last.setdefault(setting, []).append(r["epochs"][-1]["accuracy"])
     table = [["batch, rate, precision", "mean", "seeds"]]
     table += [[k, f"{sum(v) / len(v):.2f}", len(v)] for k, v in last.items()]
-    return rows_of(table)
+    return markdown_table(table)
 
 
 def _of_batches(records):

@@ -1,0 +1,306 @@
+"""Writes ``doc/paper_results.md``, from ``page.md`` and the records of the runs.
+
+Run it after `python -m benchmarks.paper`, as ``python -m benchmarks.paper.page``.
+"""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._records import markdown_table
+from benchmarks.paper.protocols import protocols
+from benchmarks.paper.runs import RESULTS
+from benchmarks.paper.tables import TABLES
+
+PAGE = Path(__file__).parents[2] / "doc" / "paper_results.md"
+TEXT = Path(__file__).with_suffix(".md").read_text()
+PAPER = json.loads((Path(__file__).parent / "targets.json").read_text())
+
+
+def read_records():
+    """Return all records, as {data set: {model: {training: [one for each seed]}}}."""
+    records = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for path in sorted(RESULTS.glob("*/*.json")):
+        record = json.loads(path.read_text())
+        dataset, model = record["dataset"], record["model"]
+        records[dataset][model][training_of(record)].append(record)
+    return records
+
+
+def training_of(record):
+    """Return how long, and how, a model was trained, in words."""
+    if "epochs" not in record:
+        return ""
+    epochs, of_paper = record["epochs"], protocols()[record["dataset"]].epochs
+    words = (
+        f"{epochs} epochs" if epochs == of_paper else f"{epochs} of {of_paper} epochs"
+    )
+    model = protocols()[record["dataset"]].models[record["model"]]
+    if record["budget"] == "cpu" and epochs != of_paper:
+        changed = {
+            name: value
+            for name, value in record["settings"].items()
+            if value != json.loads(json.dumps(model.get_params()[name]))
+        }
+        options = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+        words += f", CPU budget{': ' if options else ''}{options}"
+    return words + (", bfloat16" if record["precision"] == "bfloat16" else "")
+
+
+def figures_of(records, path):
+    """Return one figure of each record that has it."""
+    figures = []
+    for record in records:
+        figure = record["figures"]
+        for key in path:
+            figure = figure.get(key, {})
+        if figure != {}:
+            figures.append(figure)
+    return figures
+
+
+def number(path, decimals):
+    """Return a function that writes a figure's mean over seeds.
+
+    Parameters
+    ----------
+    path : sequence of str
+        Names of the measure, and of the number in it.
+
+    decimals : int
+        Decimals to write.
+    """
+
+    def cell(records):
+        values = figures_of(records, path)
+        if not values:
+            return "-"
+        text = f"{np.mean(values):.{decimals}f}"
+        if len(values) > 1:
+            text += f" ± {np.std(values, ddof=1):.{decimals}f} ({len(values)})"
+        return text
+
+    return cell
+
+
+def table(records, dataset, models, columns, paper):
+    """Return a table of models, one row for each training.
+
+    Parameters
+    ----------
+    records : dict
+        Of `read_records`.
+
+    dataset : str
+        Which data set.
+
+    models : sequence of str
+        Which models, in this order.
+
+    columns : dict of str to callable
+        Headings, and what writes the cell of the records of several seeds.
+
+    paper : dict of str to dict of str to float
+        Headings, and the paper's numbers by model.
+    """
+    rows = [["model", "training", *columns, *(f"paper: {name}" for name in paper)]]
+    for model in models:
+        trainings = records[dataset][model] or {"not run": []}
+        for training, of_seeds in sorted(trainings.items(), key=_by_epochs):
+            cells = [write(of_seeds) for write in columns.values()]
+            if all(cell == "-" for cell in cells) and training != "not run":
+                continue
+            printed = [numbers.get(model, "") for numbers in paper.values()]
+            rows.append([model, training, *cells, *printed])
+    return markdown_table(rows)
+
+
+def _by_epochs(item):
+    return int(item[0].split()[0]) if item[0][:1].isdigit() else 0
+
+
+def models_of(name, dataset):
+    """Return the models of a table on a data set."""
+    (part,) = (part for part in TABLES[name] if part.dataset == dataset)
+    return part.models
+
+
+def likelihood(path):
+    """Return a function that writes mean, standard error and bandwidth."""
+
+    def cell(records):
+        text = number((*path, "mean"), 1)(records)
+        figures = figures_of(records, path)
+        if len(figures) == 1:
+            text += " [{standard_error:.1f}; {bandwidth:.3f}]".format(**figures[0])
+        return text
+
+    return cell
+
+
+def likelihoods(part, steps):
+    """Return columns of the log-likelihood of a part of the data, x(t) by x(t)."""
+    prefix = f"{part}, " if part else ""
+    return {
+        f"{prefix}x({t})": likelihood(("log_likelihood", f"{prefix}x({t})"))
+        for t in steps
+    }
+
+
+def of_steps(numbers):
+    """Return the paper's numbers of x(t), {model: {"x5": ...}}, as columns."""
+    columns = defaultdict(dict)
+    for model, values in numbers.items():
+        for key, value in values.items():
+            columns[f"x({key[1:]})"][model] = value
+    return dict(columns)
+
+
+def table1(records):
+    """Return Table I, one data set below the other."""
+    columns = {
+        "squared error": number(("reconstruction", "mean"), 4),
+        "cross-entropy": number(("reconstruction", "cross_entropy"), 3),
+    }
+    parts = []
+    for part in TABLES["table1"]:
+        paper = dict(PAPER["table1_reconstruction"][part.dataset])
+        for name in [*paper]:
+            for model in part.models:
+                if model.startswith(f"{name}_"):
+                    paper.setdefault(model, paper[name])
+        text = table(records, part.dataset, part.models, columns, {"Table I": paper})
+        parts.append(f"**{part.dataset}**\n\n{text}")
+    return "\n\n".join(parts)
+
+
+def table2(records):
+    """Return Table II."""
+    paper = PAPER["table2_omniglot_classification"]
+    columns = {
+        "test, gamma=1/n": number(("classification", "gamma=1/n"), 2),
+        "test, 'scale'": number(("classification", "gamma='scale'"), 2),
+        "evaluation": number(("transfer", "accuracy"), 2),
+    }
+    return table(
+        records,
+        "omniglot",
+        models_of("table2", "omniglot"),
+        columns,
+        {"test": paper["test_acc"], "evaluation": paper["eval_acc"]},
+    )
+
+
+def table4(records):
+    """Return Table IV."""
+    columns = {"squared error": number(("reconstruction", "mean"), 4)}
+    paper = {"Table IV": PAPER["table4_mnist_reconstruction"]}
+    return table(records, "mnist", models_of("table4", "mnist"), columns, paper)
+
+
+def table5(records):
+    """Return Table V."""
+    numbers = PAPER["table5_mnist_log_likelihood"]
+    numbers = {name: value for name, value in numbers.items() if name != "warning"}
+    columns = {
+        **likelihoods("", (0, 1, 5)),
+        "KernelDensity, x(0)": number(("kernel_density", "x(0)", "mean"), 0),
+        "KernelDensity, x(5)": number(("kernel_density", "x(5)", "mean"), 0),
+    }
+    models = models_of("table5", "mnist")
+    return table(records, "mnist", models, columns, of_steps(numbers))
+
+
+def table6(records):
+    """Return Table VI."""
+    columns = {
+        "gamma=1/n": number(("classification", "gamma=1/n"), 2),
+        "gamma='scale'": number(("classification", "gamma='scale'"), 2),
+    }
+    paper = {"Table VI": PAPER["table6_mnist_classification"]}
+    return table(records, "mnist", models_of("table6", "mnist"), columns, paper)
+
+
+def fig3(records):
+    """Return the numbers of Figure 3."""
+    numbers = PAPER["fig3_omniglot_log_likelihood_notebook"]
+    parts = []
+    for ours, printed in (("evaluation", "evaluation"), ("test", "testing")):
+        paper = {
+            "x(0)": {
+                "iDAAE": numbers[printed]["iDAAE"],
+                "DAAE": numbers[printed]["DAAE_x0"],
+            },
+            "x(50)": {"DAAE": numbers[printed]["DAAE_x50"]},
+        }
+        columns = likelihoods(ours, (0, 1, 5, 9, 50))
+        models = models_of("fig3", "omniglot")
+        parts.append(table(records, "omniglot", models, columns, paper))
+    return "\n\n".join(parts)
+
+
+def sprites(records):
+    """Return the log-likelihoods of section VI-D2."""
+    numbers = PAPER["sprites_log_likelihood"]
+    paper = {
+        "x(0)": {**numbers, "DAAE": numbers["DAAE_x0"]},
+        "x(1)": {"DAAE": numbers["DAAE_x1"]},
+    }
+    models = models_of("sprites", "sprites")
+    return table(records, "sprites", models, likelihoods("", (0, 1, 5)), paper)
+
+
+def faces(records):
+    """Return what the models of faces reach on those that are free."""
+    columns = {
+        "squared error": number(("reconstruction", "mean"), 5),
+        "of clean images": number(("reconstruction", "clean"), 5),
+        "identity": number(("identity", "accuracy"), 1),
+        "codes from the prior": number(("prior_match", "codes"), 2),
+        "corrupted": number(("prior_match", "corrupted_codes"), 2),
+    }
+    models = [name for name in protocols()["faces"].models if records["faces"][name]]
+    return table(records, "faces", models, columns, {})
+
+
+def pictures():
+    """Return all pictures that have been drawn."""
+    folder = PAGE.parent / "images" / "paper"
+    names = sorted(path.name for path in folder.glob("*.png"))
+    captions = (name.removesuffix(".png").replace("-", ", ") for name in names)
+    return "\n\n".join(
+        f"{caption.replace('fig', 'Figure ', 1)}:\n\n![{caption}](images/paper/{name})"
+        for caption, name in zip(captions, names, strict=True)
+    )
+
+
+def summary(records):
+    """Return what was run, where and when."""
+    environments = {}
+    n_records = 0
+    for of_models in records.values():
+        for trainings in of_models.values():
+            for record in (r for of_seeds in trainings.values() for r in of_seeds):
+                e = record["environment"]
+                name = f"{e['gpu'] or e['cpu']}, torch {e['torch']}"
+                environments.setdefault(name, []).append(e["date"])
+                n_records += 1
+    machines = "; ".join(
+        f"{name}, {min(dates)} to {max(dates)}" for name, dates in environments.items()
+    )
+    return f"{n_records} records stand here, of these machines and dates: {machines}."
+
+
+def page():
+    """Return the text of the page."""
+    records = read_records()
+    parts = table1, table2, table4, table5, table6, fig3, sprites, faces, summary
+    return TEXT.format(
+        pictures=pictures(), **{part.__name__: part(records) for part in parts}
+    )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
