@@ -17,12 +17,12 @@ two models, by ``--models``, in less time than one command in turn.
 import argparse
 from pathlib import Path
 
+from benchmarks.paper.page import PICTURES
 from benchmarks.paper.protocols import protocols
 from benchmarks.paper.runs import RESULTS, Options, Run, load
 from benchmarks.paper.tables import STAND_INS, TABLES
 from sklearn_daae.datasets._cache import cache_home
 
-PICTURES_FOLDER = Path(__file__).parents[2] / "doc" / "images" / "paper"
 # What can be measured of codes alone.
 _OF_CODES = {"classification", "transfer", "attributes", "identity"}
 
@@ -57,13 +57,13 @@ def make(table, part, arguments, options):
 
 def draw(table, dataset, models, arguments, options):
     """Draw the picture of a figure from its models of the first seed."""
-    from benchmarks.paper.pictures import PICTURES
+    from benchmarks.paper.pictures import DRAW
 
-    if table not in PICTURES:
+    if table not in DRAW:
         return
     runs = {name: Run(dataset, name, arguments.seeds[0], options) for name in models}
     trained = {name: run.trained()[0] for name, run in runs.items()}
-    figure = PICTURES[table](trained, dataset, load(dataset))
+    figure = DRAW[table](trained, dataset, load(dataset))
     arguments.pictures.mkdir(parents=True, exist_ok=True)
     path = arguments.pictures / f"{table}-{dataset}.png"
     figure.savefig(path, dpi=100)
@@ -99,7 +99,7 @@ def parser():
         help="folder of the trained models, by default in the user's cache",
     )
     parser.add_argument(
-        "--pictures", type=Path, default=PICTURES_FOLDER, help="folder of the pictures"
+        "--pictures", type=Path, default=PICTURES, help="folder of the pictures"
     )
     return parser
 

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._records import markdown_table
+from benchmarks.paper.charts import draw as draw_charts
 from benchmarks.paper.protocols import protocols
 from benchmarks.paper.runs import RESULTS
 from benchmarks.paper.tables import TABLES
 
 PAGE = Path(__file__).parents[2] / "doc" / "paper_results.md"
+PICTURES = PAGE.parent / "images" / "paper"
 TEXT = Path(__file__).with_suffix(".md").read_text()
 PAPER = json.loads((Path(__file__).parent / "targets.json").read_text())
 
@@ -267,8 +269,7 @@ def faces(records):
 
 def pictures():
     """Return all pictures that have been drawn."""
-    folder = PAGE.parent / "images" / "paper"
-    names = sorted(path.name for path in folder.glob("*.png"))
+    names = sorted(path.name for path in PICTURES.glob("*.png"))
     captions = (name.removesuffix(".png").replace("-", ", ") for name in names)
     return "\n\n".join(
         f"{caption.replace('fig', 'Figure ', 1)}:\n\n![{caption}](images/paper/{name})"
@@ -303,4 +304,5 @@ def page():
 
 
 if __name__ == "__main__":
+    draw_charts(read_records(), PICTURES)
     PAGE.write_text(page())

@@ -124,7 +124,7 @@ def codes_and_states(models, dataset, data, *, steps):
     return figure
 
 
-PICTURES = {
+DRAW = {
     "fig2": prior_match,
     "fig4": partial(states, steps=(0, 9)),
     "fig5": samples,

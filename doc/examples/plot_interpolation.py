@@ -1,0 +1,54 @@
+"""
+Between two digits
+==================
+
+Codes on the straight line between those of two digits, decoded: where the codes follow
+a prior without gaps, what lies between two digits looks like a digit, too. Beside them,
+how the losses went: a discriminator that tells codes from draws of the prior no better
+than by chance has a loss of 2 log 2.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+
+from sklearn_daae import DAAETransformer
+from sklearn_daae.inspection import InterpolationDisplay, LossCurveDisplay
+
+X, y = load_digits(return_X_y=True)
+X = (X / 16).astype(np.float32)
+
+model = DAAETransformer(
+    10,
+    sigma=0.25,
+    image_shape=(1, 8, 8),
+    encoder_layer_sizes=(256, 256),
+    decoder_layer_sizes=(256, 256),
+    discriminator_layer_sizes=(256, 256),
+    learning_rate=1e-3,
+    max_epochs=100,
+    random_state=0,
+).fit(X)
+
+# %%
+# Five pairs of digits, the first two of the data set and so on.
+
+figure = plt.figure(figsize=(10, 3.6), layout="constrained")
+left, right = figure.subfigures(1, 2, width_ratios=[1.3, 1])
+axes = left.subplots(5, 1)
+for ax, pair in zip(axes, np.arange(10).reshape(5, 2), strict=True):
+    InterpolationDisplay.from_estimator(model, X[pair], ax=ax, cmap="gray_r")
+    ax.set(title="", xticks=[])
+left.suptitle("From one digit to another, by their codes")
+
+# %%
+# The losses
+# ----------
+
+ax = right.subplots()
+LossCurveDisplay.from_estimator(model, ax=ax)
+ax.axhline(2 * np.log(2), color="0.8", zorder=0)
+figure.savefig("interpolation.png", dpi=150)
+
+last = model.history_[-1]
+print("after the last epoch: " + ", ".join(f"{k} {v:.3f}" for k, v in last.items()))
