@@ -4,9 +4,11 @@ import hashlib
 import os
 import re
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EIO
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from zipfile import ZIP_DEFLATED, ZIP_STORED
 
 import pooch
 
@@ -42,7 +44,9 @@ def find(
     unless it is among `trusted_files`.
     """
     home = resolve_data_home(data_home)
-    trusted = set(trusted_files or ())
+    if not all(isinstance(name, str | os.PathLike) for name in trusted_files or ()):
+        raise TypeError(f"trusted_files={trusted_files!r} must hold names of files.")
+    trusted = set(map(os.fspath, trusted_files or ()))
     unknown = trusted - {PurePosixPath(archive.name).name for archive in archives}
     if unknown:
         names = sorted(PurePosixPath(archive.name).name for archive in archives)
@@ -86,6 +90,10 @@ def _download(archive, home, n_retries, show_progress):
     downloader = pooch.HTTPDownloader(
         progressbar=show_progress, chunk_size=2**16, timeout=_TIMEOUT
     )
+    logger = pooch.get_logger()
+    level = logger.level
+    if not show_progress:
+        logger.setLevel("WARNING")
     try:
         downloads.fetch(archive.name, downloader=downloader)
     except (ValueError, OSError) as error:  # a checksum; the network or the disk
@@ -94,6 +102,8 @@ def _download(archive, home, n_retries, show_progress):
             f"{error} You may put the file there yourself, or name the folder that has "
             "it by data_home or the environment variable SKLEARN_DAAE_DATA."
         ) from error
+    finally:
+        logger.setLevel(level)
 
 
 def _checksums(path):
@@ -102,12 +112,16 @@ def _checksums(path):
     Reading more than a gigabyte for its checksum takes seconds.
     """
     status = path.stat()
-    identity = f"{path.resolve()}, {status.st_size}, {status.st_mtime_ns}"
-    note = cache_home() / "checksums" / hashlib.sha256(identity.encode()).hexdigest()
-    if note.exists():
-        return note.read_text().split()
+    # Copying may keep a file's size and time of modification, but not all of these.
+    identity = [path.resolve(), status.st_size, status.st_mtime_ns]
+    identity += [status.st_ino, status.st_ctime_ns]
+    identity = hashlib.sha256(repr(identity).encode()).hexdigest()
+    note = cache_home() / "checksums" / identity
+    if note.exists() and len(checksums := note.read_text().split()) == 2:
+        return checksums
     checksums = [f"{alg}:{pooch.file_hash(path, alg)}" for alg in ("sha256", "md5")]
-    with written_whole(note) as file:
+    # A cache that others have filled, and that is read-only, serves without a note.
+    with suppress(OSError), written_whole(note) as file:
         file.write(" ".join(checksums).encode())
     return checksums
 
@@ -121,14 +135,19 @@ def reading(path):
     """
     try:
         yield
+    except MemoryError:
+        raise
     except Exception as error:
+        # Of the disk, and not of what is in the file.
+        if getattr(error, "filename", None) or getattr(error, "errno", None) == EIO:
+            raise
         raise OSError(
             f"{path} is damaged, or is not what its name says: {error or type(error)}. "
             "Nothing of it was kept. Remove it, to have it downloaded again."
         ) from error
 
 
-def matching_members(archive, pattern, max_size):
+def matching_members(archive, pattern):
     """Return the members of a zip file that a pattern matches, as {name: match}.
 
     Parameters
@@ -138,9 +157,6 @@ def matching_members(archive, pattern, max_size):
 
     pattern : str
         What the whole name of a wanted member matches.
-
-    max_size : int
-        More bytes than a wanted member can honestly have.
     """
     matches = {}
     for member in archive.infolist():
@@ -150,14 +166,27 @@ def matching_members(archive, pattern, max_size):
         match = re.fullmatch(pattern, member.filename)
         if match is None:
             continue
-        if member.file_size > max_size:
-            raise ValueError(f"{member.filename!r} has {member.file_size} bytes")
+        # Of the other methods, zipfile unpacks more than it is asked for.
+        if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise ValueError(f"{member.filename!r} is compressed as no one does it")
         if member.filename in matches:
             raise ValueError(f"{member.filename!r} is there twice")
         matches[member.filename] = match
     if not matches:
         raise ValueError(f"it has no file with a name like {pattern!r}")
     return matches
+
+
+def read_member(archive, name, max_size):
+    """Return the bytes of a member of a zip file, which must not be more than that.
+
+    What the archive says of its size may be a lie.
+    """
+    with archive.open(name) as file:
+        data = file.read(max_size + 1)
+    if len(data) > max_size:
+        raise ValueError(f"{name!r} has more than {max_size} bytes")
+    return data
 
 
 def refuse_hostile(name):

@@ -4,10 +4,11 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
+from zipfile import BadZipFile
 
 import numpy as np
 import pooch
@@ -15,7 +16,11 @@ from tqdm.auto import tqdm
 
 # A file that has not been written to for so many seconds has no one who writes it.
 _ABANDONED = 3600
-_BLOCK_ROWS = 1024
+_BLOCK_BYTES = 2**20
+# Of what the files of a cache hold: another number where decoding has changed.
+_VERSION = 1
+# What NumPy raises for files that are not there, or were damaged.
+_UNREADABLE = OSError, EOFError, ValueError, KeyError, BadZipFile
 
 
 class Decoded(NamedTuple):
@@ -38,17 +43,29 @@ def cache_home():
 @contextmanager
 def written_whole(path):
     """Open a file that has its name only when all of it is written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for partial in path.parent.glob("*.partial"):  # of processes that were killed
-        if time.time() - partial.stat().st_mtime > _ABANDONED:
-            partial.unlink(missing_ok=True)
     partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
     try:
-        with partial.open("xb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = partial.open("xb")
+    except OSError as error:
+        raise OSError(
+            f"{path.parent} cannot be written to: {error}. Name a folder that can, for "
+            "decoded images, by the environment variable SKLEARN_DAAE_CACHE."
+        ) from error
+    try:
+        with file:
             yield file
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _remove_abandoned():
+    """Remove what processes that were killed have left half-written."""
+    for partial in cache_home().rglob("*.partial"):
+        with suppress(OSError):  # another process may be faster
+            if time.time() - partial.stat().st_mtime > _ABANDONED:
+                partial.unlink()
 
 
 def load(name, digest, decode, n_features, dtype, show_progress):
@@ -82,45 +99,66 @@ def load(name, digest, decode, n_features, dtype, show_progress):
     labels : dict of str to ndarray
         Labels by their names.
     """
-    folder = cache_home() / f"{name}-{digest[:16]}"
-    images, labels = folder / "images_uint8.npy", folder / "labels.npz"
-    if not (images.exists() and labels.exists()):
+    folder = cache_home() / f"{name}-v{_VERSION}-{digest[:16]}"
+    integers, labels_file = folder / "images_uint8.npy", folder / "labels.npz"
+    images = folder / f"images_{dtype}.npy"
+    labels = _read_labels(labels_file)
+    X = None if labels is None else _map(images, len(labels["target"]), n_features)
+    if X is not None:
+        return X, labels
+
+    _remove_abandoned()
+    if labels is None or _map(integers, len(labels["target"]), n_features) is None:
         decoded = decode()
-        shape = len(decoded.labels["target"]), n_features
+        labels = decoded.labels
+        shape = len(labels["target"]), n_features
         bar = tqdm(desc=f"Decoding {name}", disable=not show_progress)
-        _write(images, shape, np.uint8, decoded.blocks, bar)
-        with written_whole(labels) as file:
-            np.savez(file, **decoded.labels)
-    if dtype == "float32":
-        integers, images = images, folder / "images_float32.npy"
-        if not images.exists():
-            source = np.load(integers, mmap_mode="r")
-            bar = tqdm(desc=f"Scaling {name}", disable=not show_progress)
-            _write(images, source.shape, np.float32, _scaled(source), bar)
-    with np.load(labels) as file:
-        return np.load(images, mmap_mode="r"), dict(file)
+        _write(integers, shape, np.uint8, decoded.blocks, bar)
+        with written_whole(labels_file) as file:
+            np.savez(file, **labels)
+    if images != integers:
+        shape = len(labels["target"]), n_features
+        bar = tqdm(desc=f"Scaling {name}", disable=not show_progress)
+        _write(images, shape, np.float32, _scaled(integers, shape), bar)
+    return np.load(images, mmap_mode="r"), labels
 
 
-def _scaled(images):
-    """Yield blocks of images from 0 to 1."""
-    for first in range(0, len(images), _BLOCK_ROWS):
-        rows = images[first : first + _BLOCK_ROWS].astype(np.float32)
-        rows /= 255
-        yield first, rows
+def _read_labels(path):
+    """Return the labels of a cache, or None where there are none that can be read."""
+    try:
+        with np.load(path) as file:
+            return dict(file)
+    except _UNREADABLE:
+        return None
+
+
+def _map(path, n_rows, n_features):
+    """Return images mapped into memory, or None where there are none of that shape."""
+    try:
+        images = np.load(path, mmap_mode="r")
+    except _UNREADABLE:
+        return None
+    return images if images.shape == (n_rows, n_features) else None
+
+
+def _scaled(path, shape):
+    """Yield blocks of the images in a file, from 0 to 1.
+
+    They are read, not mapped: pages of a map would count as memory of the process.
+    """
+    step = max(1, _BLOCK_BYTES // shape[1])
+    with path.open("rb") as file:
+        file.seek(-shape[0] * shape[1], os.SEEK_END)
+        for first in range(0, shape[0], step):
+            n_rows = min(step, shape[0] - first)
+            rows = np.fromfile(file, np.uint8, n_rows * shape[1]).astype(np.float32)
+            rows /= 255
+            yield first, rows
 
 
 def _write(path, shape, dtype, blocks, bar):
     """Write blocks of rows into a .npy file, holding one at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    free = shutil.disk_usage(path.parent).free
-    if free < size:
-        raise OSError(
-            f"The decoded images take {size / 1e9:.1f} GB, and {path.parent} has "
-            f"{free / 1e9:.1f} GB left. Name another folder by the environment "
-            "variable SKLEARN_DAAE_CACHE, or ask for dtype='uint8', which takes a "
-            "quarter of what float32 takes."
-        )
     header = {
         "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
         "fortran_order": False,
@@ -128,6 +166,14 @@ def _write(path, shape, dtype, blocks, bar):
     }
     bar.reset(total=shape[0])
     with bar, written_whole(path) as file:
+        free = shutil.disk_usage(path.parent).free
+        if free < size:
+            raise OSError(
+                f"The decoded images take {size / 1e9:.1f} GB, and {path.parent} has "
+                f"{free / 1e9:.1f} GB left. Name another folder by the environment "
+                "variable SKLEARN_DAAE_CACHE, or ask for dtype='uint8', which takes a "
+                "quarter of what float32 takes."
+            )
         np.lib.format.write_array_header_2_0(file, header)
         start, row_size = file.tell(), size // shape[0]
         for first, rows in blocks:

@@ -17,7 +17,7 @@ CONSTRAINTS = {
     "data_home": [str, PathLike, None],
     "download_if_missing": ["boolean"],
     "return_X_y": ["boolean"],
-    "trusted_files": ["array-like", None],
+    "trusted_files": [list, tuple, set, None],
     "n_retries": [Interval(Integral, 0, None, closed="left")],
     "verbose": ["verbose"],
 }

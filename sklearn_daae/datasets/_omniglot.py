@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from .._sklearn_compat import StrOptions, validate_params
-from ._archives import Archive, matching_members, reading
+from ._archives import Archive, matching_members, read_member, reading
 from ._cache import Decoded
 from ._fetch import CONSTRAINTS, as_images, description, fetch_images, require, rows_of
 
@@ -30,7 +30,7 @@ _IMAGE_SHAPE = (1, 105, 105)
 _SUBSETS = ("train", "test", "evaluation")
 _MEMBER = r"images_\w+/(?P<alphabet>[^/]+)/(?P<character>\w+)/\d+_(?P<drawing>\d+)\.png"
 _MAX_SIZE = 100_000  # bytes of a drawing; they have some hundreds
-_BLOCK_ROWS = 512
+_BLOCK_ROWS = 100
 
 
 @validate_params(
@@ -174,7 +174,7 @@ def _decode(background, evaluation):
     drawings = []
     for path in (background, evaluation):
         with reading(path), ZipFile(path) as archive:
-            for name, match in matching_members(archive, _MEMBER, _MAX_SIZE).items():
+            for name, match in matching_members(archive, _MEMBER).items():
                 alphabet, character, number = match.groups()
                 subset = 0 if int(number) > 1 else 1
                 subset = 2 if path == evaluation else subset
@@ -220,7 +220,8 @@ def _without_set(names):
 
 def _read(archive, name, Image):
     """Return a drawing's bytes, 255 where the paper is."""
-    with Image.open(io.BytesIO(archive.read(name)), formats=["PNG"]) as image:
+    data = read_member(archive, name, _MAX_SIZE)
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
         if image.size != _IMAGE_SHAPE[:0:-1]:
             raise ValueError(f"{name!r} has {image.size} pixels, not 105 x 105")
         return image.convert("L").tobytes()

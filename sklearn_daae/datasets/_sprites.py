@@ -40,7 +40,17 @@ _VIEWS = ("back", "left", "front", "right")
 # Of every animation from every view; "hurt" is seen from the front alone.
 _N_FRAMES = [n for n in (7, 8, 9, 6, 13) for _ in _VIEWS] + [6]
 _MAX_SIZE = 50_000_000  # bytes of a member that is read; the largest have 2 million
+_MAX_SPLITS = 100_000  # bytes of the splits, which may be compressed; they have 1,407
+_MAX_HEADER = 100_000  # bytes of a name or a header that is a member of its own
 _MAX_ARCHIVE = 20_000_000_000  # bytes that the published archive may unpack to
+
+_LONG_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
 
 
 @validate_params(
@@ -92,7 +102,7 @@ def fetch_sprites(
 
     trusted_files : list of str, default=None
         Names of files to read although their checksum is not the published one:
-        ``["nips2015-analogy-data.tar.gz"]``.
+        ``["nips2015-analogy-data.tar.gz"]`` or ``["reed2015_sprites.npz"]``.
 
     n_retries : int, default=3
         How often a failed download is tried again.
@@ -158,6 +168,8 @@ def fetch_sprites(
     ((17800, 60, 60, 3), (17800, 7))
     """
     has_compact = (resolve_data_home(data_home) / _COMPACT.name).exists()
+    if PurePosixPath(_PUBLISHED.name).name in (trusted_files or ()):
+        has_compact = False
     X, labels = fetch_images(
         "sprites",
         [_COMPACT if has_compact else _PUBLISHED],
@@ -196,7 +208,9 @@ def fetch_sprites(
 def _decode_compact(path):
     with reading(path):
         with ZipFile(path) as archive:
-            matching_members(archive, r".+\.npy", _MAX_SIZE)
+            for name in matching_members(archive, r".+\.npy"):
+                if archive.getinfo(name).file_size > _MAX_SIZE:
+                    raise ValueError(f"{name!r} has more than {_MAX_SIZE} bytes")
         with np.load(path) as file:
             attributes, subset = file["labels"], file["split"]
             colours = file["palette"][:, :3]
@@ -205,9 +219,10 @@ def _decode_compact(path):
         known = np.isin(subset, ["train", "valid", "test"]).all()
         if len(subset) != len(attributes) or not known:
             raise ValueError("its split is not one of its characters")
-    subset = np.searchsorted(["test", "train", "valid"], subset)
-    subset = np.array([2, 0, 1])[subset]
-    labels, characters = _labels(attributes, subset)
+        subset = np.array([2, 0, 1])[
+            np.searchsorted(["test", "train", "valid"], subset)
+        ]
+        labels, characters = _labels(attributes, subset)
 
     def blocks():
         with reading(path), np.load(path) as file:
@@ -223,20 +238,25 @@ def _decode_compact(path):
 def _decode_published(path):
     h5py = require("h5py", "h5py")
     with reading(path):
-        for name, data in _members(
-            path, r"sprite_large_labels\.txt|sprites_splits\.mat"
-        ):
-            if name.endswith(".txt"):
-                attributes = np.loadtxt(io.BytesIO(data), np.uint8, delimiter=",")
-            else:
-                splits = scipy.io.loadmat(io.BytesIO(data))
+        texts = dict(_members(path, r"sprite_large_labels\.txt|sprites_splits\.mat"))
+        if len(texts) < 2:
+            raise ValueError("it lacks sprite_large_labels.txt or sprites_splits.mat")
+        lines = io.BytesIO(texts["sprite_large_labels.txt"])
+        attributes = np.loadtxt(lines, np.uint8, delimiter=",", ndmin=2)
         attributes = attributes.reshape(-1, len(_ATTRIBUTES))
-        subset = np.full(len(attributes), -1)
-        for i, key in enumerate(("trainidx", "validx", "testidx")):
-            subset[splits[key].ravel().astype(int) - 1] = i
-        if (subset < 0).any():
-            raise ValueError("its splits leave characters out")
-    labels, characters = _labels(attributes, subset)
+        if len(texts["sprites_splits.mat"]) > _MAX_SPLITS:
+            raise ValueError(f"sprites_splits.mat has more than {_MAX_SPLITS} bytes")
+        splits = scipy.io.loadmat(io.BytesIO(texts["sprites_splits.mat"]))
+        indices = [
+            splits[key].ravel().astype(int) - 1
+            for key in ("trainidx", "validx", "testidx")
+        ]
+        if sorted(np.concatenate(indices)) != [*range(len(attributes))]:
+            raise ValueError("its splits leave characters out, or have some twice")
+        subset = np.empty(len(attributes), int)
+        for i, characters in enumerate(indices):
+            subset[characters] = i
+        labels, characters = _labels(attributes, subset)
     first_rows = {
         f"sprites_{character}.mat": i * sum(_N_FRAMES)
         for i, character in enumerate(characters)
@@ -246,6 +266,8 @@ def _decode_published(path):
         with reading(path):
             missing = dict(first_rows)
             for name, data in _members(path, r"sprites_\d+\.mat"):
+                if name not in missing:
+                    raise ValueError(f"it has {name!r} twice, or without attributes")
                 yield missing.pop(name), _read_character(data, name, h5py)
             if missing:
                 raise ValueError(
@@ -255,10 +277,24 @@ def _decode_published(path):
     return Decoded(labels, blocks())
 
 
+class _Header(tarfile.TarInfo):
+    """The header of a member; those of members with long headers are bounded.
+
+    tarfile reads these into memory before it tells of them.
+    """
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _LONG_HEADERS and header.size > _MAX_HEADER:
+            raise ValueError(f"it has a header of {header.size} bytes")
+        return header
+
+
 def _members(file, pattern):
     """Yield names and bytes of those files of sprites that a pattern matches."""
     size = 0
-    with tarfile.open(file, "r|gz") as archive:
+    with tarfile.open(file, "r|gz", tarinfo=_Header) as archive:
         for member in archive:
             refuse_hostile(member.name)
             refuse_hostile(member.linkname)
@@ -284,13 +320,15 @@ def _read_character(data, name, h5py):
     with h5py.File(io.BytesIO(data)) as file:
         if not isinstance(file.get("sprites", getlink=True), h5py.HardLink):
             raise ValueError(f"{name!r} keeps its sprites in another file")
-        references = file["sprites"][:].ravel()
-        if len(references) != len(_N_FRAMES):
-            raise ValueError(f"{name!r} has {len(references)} animations")
-        for reference, n_frames in zip(references, _N_FRAMES, strict=True):
+        references = file["sprites"]
+        if references.size != len(_N_FRAMES):
+            raise ValueError(f"{name!r} has {references.size} animations")
+        for reference, n_frames in zip(references[:].ravel(), _N_FRAMES, strict=True):
             values = file[reference]
             if values.shape != (n_frames, int(np.prod(_IMAGE_SHAPE))):
                 raise ValueError(f"{name!r} has an animation of {values.shape}")
+            if values.dtype.kind not in "fui":
+                raise ValueError(f"{name!r} has an animation of {values.dtype}")
             if values.external or values.is_virtual:
                 raise ValueError(f"{name!r} keeps its sprites in another file")
             frames.append(np.rint(values[:] * 255))
@@ -304,6 +342,8 @@ def _read_character(data, name, h5py):
 
 def _labels(attributes, subset):
     """Return the labels of all frames, and the characters in the order of the rows."""
+    if not len(attributes):
+        raise ValueError("it has no characters")
     characters = np.argsort(subset, kind="stable")
     n_characters, n_frames = len(characters), sum(_N_FRAMES)
     scenes = np.repeat(np.arange(len(_N_FRAMES)), _N_FRAMES)
