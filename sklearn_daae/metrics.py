@@ -1,6 +1,7 @@
 """How good a trained model is: likelihood of samples, errors, match to the prior."""
 
 import math
+import sys
 from inspect import signature
 from numbers import Integral, Real
 
@@ -24,8 +25,8 @@ def parzen_log_likelihood(X, samples, *, bandwidth, device="auto"):
     """Log-likelihood of data under a Parzen window estimate on a model's samples.
 
     The density of a row is the mean of Gaussians of standard deviation `bandwidth` in
-    every direction, one around each sample. It is computed exactly, in float64, unlike
-    in `sklearn.neighbors.KernelDensity`, whose default is off by hundreds of nats in as
+    every direction, one around each sample. Every sample counts, in float64, unlike in
+    `sklearn.neighbors.KernelDensity`, whose default is off by hundreds of nats in as
     many dimensions as images have.
 
     Parameters
@@ -97,7 +98,7 @@ def select_bandwidth(samples, X, *, bandwidths, device="auto"):
     1.0
     """
     bandwidths = check_array(
-        bandwidths, ensure_2d=False, dtype=np.float64, input_name="bandwidths"
+        np.atleast_1d(bandwidths), ensure_2d=False, dtype=float, input_name="bandwidths"
     ).ravel()
     log_likelihoods = _log_likelihoods(X, samples, bandwidths, "bandwidths", device)
     return float(bandwidths[log_likelihoods.mean(1).argmax()])
@@ -109,6 +110,7 @@ def _log_likelihoods(X, samples, bandwidths, name, device):
         check_scalar(bandwidth, name, Real, min_val=0, include_boundaries="neither")
         if not math.isfinite(bandwidth):
             raise ValueError(f"{name} must be finite, got {bandwidth!r}.")
+    bandwidths = [float(bandwidth) for bandwidth in bandwidths]
     X = check_array(X, dtype=DTYPES, input_name="X")
     samples = check_array(samples, dtype=DTYPES, input_name="samples")
     if X.shape[1] != samples.shape[1]:
@@ -135,16 +137,22 @@ def _log_sums_of_kernels(X, samples, bandwidths, device):
     samples = torch.cat([samples, -samples.square().sum(1, keepdim=True) / 2], dim=1)
     out = np.empty((len(bandwidths), len(X)))
     step = max(1, _BLOCK_VALUES // max(samples.shape))
+    kernels_of_blocks = samples.new_empty(min(step, len(X)), len(samples))
     for start in range(0, len(X), step):
         rows = slice(start, start + step)
         x = torch.from_numpy(X[rows] - centre).to(device)
         closeness = torch.cat([x, x.new_ones(len(x), 1)], dim=1) @ samples.t()
         nearest = closeness.amax(1, keepdim=True)
+        closeness -= nearest
         x_squares = x.square().sum(1, keepdim=True) / 2
+        kernels = kernels_of_blocks[: len(x)]
         for i, h in enumerate(bandwidths):
-            kernels = torch.add(nearest / -(h**2), closeness, alpha=h**-2).exp_()
-            log_sums = kernels.sum(1, keepdim=True).log_()
-            log_sums += (nearest - x_squares) / h**2
+            variance = max(h * h, sys.float_info.min)
+            torch.div(closeness, variance, out=kernels)
+            # Beside the nearest, whose kernel is 1, exp(-700) is nothing; and for less
+            # than that, exp takes many times as long.
+            log_sums = kernels.clamp_(min=-700).exp_().sum(1, keepdim=True).log_()
+            log_sums += (nearest - x_squares) / variance
             out[i, rows] = log_sums.squeeze(1).cpu().numpy()
     return out
 
@@ -253,8 +261,9 @@ def shift_robustness(
 
     Parameters
     ----------
-    estimator : fitted transformer
-        A model of this package, or any other, such as a PCA to compare with.
+    estimator : fitted transformer, or Pipeline or search that holds a model
+        A model of this package, or any other, such as a PCA to compare with. Of a
+        pipeline that ends in a classifier, the codes of the model in it.
 
     X : array-like of shape (n_samples, n_features)
         One image per row, flattened, channels first.
@@ -298,8 +307,12 @@ def shift_robustness(
     1.0
     """
     check_is_fitted(estimator)
+    try:
+        model, seen = find_autoencoder(estimator, X)
+    except TypeError:  # a transformer of another kind
+        model, seen = estimator, X
     if image_shape is None:
-        image_shape = getattr(estimator, "image_shape", None)
+        image_shape = getattr(model, "image_shape", None)
     if image_shape is None:
         raise ValueError(
             "image_shape=None, but the estimator has none. Give (channels, height, "
@@ -308,6 +321,10 @@ def shift_robustness(
     check_image_shape(image_shape)
     values = check_array(X, dtype=None, input_name="X")
     check_image_size(image_shape, values.shape[1])
+    if not np.iterable(shifts):
+        raise TypeError(
+            f"shifts={shifts!r} must be a sequence of integers, such as range(-4, 5)."
+        )
     shifts = [*shifts]
     for shift in shifts:
         check_scalar(shift, "shifts", Integral)
@@ -317,18 +334,24 @@ def shift_robustness(
     def encode(values):
         # As what X came as: a model that was fitted on a data frame knows its columns.
         frame = type(X)(values, columns=X.columns) if hasattr(X, "iloc") else values
-        return np.asarray(estimator.transform(frame))
+        if hasattr(estimator, "transform"):
+            return estimator.transform(frame)
+        _, seen = find_autoencoder(estimator, frame)  # a pipeline with a classifier
+        return model.transform(seen)
 
     images = values.reshape(len(values), *image_shape)
-    low, _ = getattr(estimator, "input_range", None) or (0, 1)
-    Z = encode(values)
+    low = 0
+    if seen is X:  # no step before it has mapped X elsewhere
+        low, _ = getattr(model, "input_range", None) or (0, 1)
+    Z = np.asarray(encode(values))
     similarity, accuracy = np.empty((2, len(shifts), len(shifts)))
     for i, down in enumerate(shifts):
         lowered = _shift(images, down, 2, low)
         for j, right in enumerate(shifts):
             shifted = _shift(lowered, right, 3, low)
             Z_shifted = encode(shifted.reshape(values.shape))
-            similarity[i, j] = 1 - paired_cosine_distances(Z, Z_shifted).mean()
+            distances = paired_cosine_distances(Z, np.asarray(Z_shifted))
+            similarity[i, j] = 1 - distances.mean()
             if classifier is not None:
                 accuracy[i, j] = classifier.score(Z_shifted, y)
     maps = {} if classifier is None else {"accuracy": accuracy}
@@ -352,7 +375,7 @@ class EstimatorScorer:
     Parameters
     ----------
     metric : callable
-        ``metric(estimator, X, **options)``, a number.
+        ``metric(estimator, X, **options)``, which returns a number.
 
     greater_is_better : bool, default=False
         Whether models of a high value are the good ones. If not, the score is minus it.
@@ -396,4 +419,5 @@ class EstimatorScorer:
     def __repr__(self):
         options = {"greater_is_better": self.greater_is_better, **self.options}
         arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        return f"EstimatorScorer({self.metric.__name__}, {arguments})"
+        name = getattr(self.metric, "__name__", repr(self.metric))
+        return f"EstimatorScorer({name}, {arguments})"

@@ -1,6 +1,8 @@
 """The estimators through their public methods."""
 
 import pickle
+import subprocess
+import sys
 import tracemalloc
 import warnings
 from itertools import pairwise
@@ -17,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
 from sklearn_daae import DAAETransformer, DAETransformer
+from sklearn_daae._markov_chain import markov_chain
 
 from .conftest import ADVERSARIAL, ESTIMATORS, SMALL, VARIATIONAL, make, weights
 
@@ -136,6 +139,53 @@ def test_chain_is_equation_3(Estimator, X, monkeypatch):
     np.testing.assert_array_equal(chain[0], first)
     last = fitted.sample(20, random_state=0, n_steps=3)
     np.testing.assert_array_equal(chain[-1], last)
+
+
+def test_the_stages_of_a_transition():
+    """Equation 3: x_tilde = C(x), z drawn of q(z | x_tilde), x = R(z), in order."""
+    seen = []
+
+    def stage(name):
+        def call(value):
+            seen.append((name, value))
+            return f"{name}({value})"
+
+        return call
+
+    chain = markov_chain(
+        "x0", 2, corrupt=stage("C"), encode=stage("q"), decode=stage("R")
+    )
+    assert [*chain] == ["x0", "R(q(C(x0)))", "R(q(C(R(q(C(x0))))))"]
+    assert seen[:3] == [("C", "x0"), ("q", "C(x0)"), ("R", "q(C(x0))")]
+    assert len(seen) == 6
+
+
+MEMORY_OF_CHAINS = """
+import resource
+import numpy as np
+from sklearn_daae import DAAETransformer
+
+def peak():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+X = np.zeros((4, 2048), dtype=np.float32)  # 1024 chains in a batch
+model = DAAETransformer(2, encoder_layer_sizes=8, decoder_layer_sizes=8, max_epochs=1)
+x = model.fit(X).sample(1024, 0, n_steps=1)
+before = peak()
+model.sample(1024, 0, n_steps=61)
+print((peak() - before) / x.nbytes)
+"""
+
+
+def test_chains_take_bounded_memory():
+    """Only the states that are asked for are kept, not all 60."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY_OF_CHAINS],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert float(done.stdout) < 10
 
 
 def test_chain_is_random_at_every_step(Estimator, X):

@@ -11,7 +11,12 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from sklearn_daae import AAETransformer, DAAETransformer, DAETransformer
+from sklearn_daae import (
+    AAETransformer,
+    DAAETransformer,
+    DAETransformer,
+    VAETransformer,
+)
 from sklearn_daae.inspection import (
     InterpolationDisplay,
     LatentSpaceDisplay,
@@ -76,6 +81,24 @@ def test_reconstructions(model, X):
     assert not display.im_.get_array().mask[:8, :8].any()
     # Each label stands beside the middle of its row.
     np.testing.assert_array_equal(display.ax_.get_yticks(), [3.5, 12.5, 21.5])
+    assert display.ax_.get_title() == "Reconstructions"
+    assert display.im_.get_cmap().name == "gray"
+    in_colour = ReconstructionDisplay.from_estimator(model, X, cmap="magma", **IMAGE)
+    assert in_colour.im_.get_cmap().name == "magma"
+
+
+def test_a_narrow_figure_has_room_for_its_title(model, X):
+    display = ReconstructionDisplay.from_estimator(model, X, n_samples=1, **IMAGE)
+    assert_inside(display.ax_.title)
+
+
+def assert_inside(artist):
+    """Check that all of it is on the figure."""
+    figure = artist.figure
+    figure.canvas.draw()
+    box, page = artist.get_window_extent(), figure.bbox
+    assert page.x0 <= box.x0 < box.x1 <= page.x1
+    assert page.y0 <= box.y0 < box.y1 <= page.y1
 
 
 @pytest.mark.parametrize("corrupt", [True, False])
@@ -93,6 +116,7 @@ def test_samples(model):
     drawn = cells(display, 3, 3).reshape(9, 64)
     np.testing.assert_array_equal(drawn[:7], model.sample(7, 0))
     assert display.im_.get_array().mask[18:, 9:].all()  # two empty cells
+    assert display.ax_.get_title() == "Samples"
     assert tick_labels(display.ax_.yaxis) == tick_labels(display.ax_.xaxis) == []
 
 
@@ -134,6 +158,7 @@ def test_interpolations(model, X):
     middle = model.inverse_transform(Z.mean(axis=0, keepdims=True))
     np.testing.assert_allclose(drawn[2:3], middle, atol=1e-6)
     assert tick_labels(display.ax_.xaxis) == ["0", "0.25", "0.5", "0.75", "1"]
+    assert display.ax_.get_title() == "Interpolation"
     by_codes = InterpolationDisplay.from_estimator(model, Z=Z, n_points=5, **IMAGE)
     np.testing.assert_allclose(by_codes.samples, drawn, atol=1e-6)
 
@@ -203,6 +228,19 @@ def test_latent_space_by_class(model, X, y):
     legend = display.ax_.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == [*map(str, range(10))]
     assert display.ax_.get_xlabel() == "principal component 1"
+    assert display.ax_.get_ylabel() == "principal component 2"
+    assert display.ax_.get_title() == "Latent space"
+    assert display.ax_.get_aspect() == 1
+    assert_inside(legend)
+    assert legend.get_window_extent().x0 > display.ax_.get_window_extent().x1
+
+
+def test_the_legend_of_a_latent_space_leaves_other_axes_alone(model, X, y):
+    figure, (left, right) = plt.subplots(1, 2)
+    LatentSpaceDisplay.from_estimator(model, X, y, ax=left)
+    figure.canvas.draw()
+    legend = left.get_legend().get_window_extent()
+    assert legend.x1 < right.get_tightbbox().x0
 
 
 def test_latent_space_of_two_components(X, y):
@@ -253,15 +291,31 @@ def test_prior_match(model, X):
     legend = display.ax_.get_legend()
     assert [text.get_text() for text in legend.get_texts()] == [*display.patches_]
     assert display.ax_.get_ylabel() == "density"
-    # The encodings' histogram, from its outline.
-    (outline,) = display.patches_["encodings"]
-    codes = model.transform(X).ravel()
-    heights = outline.get_xy()[:, 1]
-    edges = np.unique(outline.get_xy()[:, 0])
-    expected, _ = np.histogram(codes, edges, density=True)
-    assert heights.max() == pytest.approx(expected.max())
+    assert display.ax_.get_title() == "Match to the prior"
     np.testing.assert_array_equal(display.encodings, model.transform(X))
     assert display.prior.shape == display.corrupted_encodings.shape == (300, 4)
+    assert display.prior.std() == pytest.approx(1, abs=0.1)
+    difference = display.corrupted_encodings - display.encodings
+    assert difference.std() > 0.01
+    # Each histogram, from its outline.
+    for name, values in (
+        ("prior", display.prior),
+        ("encodings", display.encodings),
+        ("encodings of corrupted data", display.corrupted_encodings),
+    ):
+        (outline,) = display.patches_[name]
+        heights = outline.get_xy()[:, 1]
+        edges = np.unique(outline.get_xy()[:, 0])
+        expected, _ = np.histogram(values.ravel(), edges, density=True)
+        expected *= ((values >= edges[0]) & (values <= edges[-1])).mean()
+        assert heights.max() == pytest.approx(expected.max())
+
+
+def test_prior_match_draws_codes_of_variational_models(X):
+    """Their prior is matched by draws of q(z | x), not by its means."""
+    model = make(VAETransformer).fit(X)
+    display = PriorMatchDisplay.from_estimator(model, X, random_state=0)
+    assert display.encodings.std() > 2 * model.transform(X).std()
 
 
 def test_prior_match_of_one_component(X):
@@ -304,7 +358,12 @@ def test_loss_curves(X):
     assert epochs.tolist() == [1, 2, 3]
     assert losses.tolist() == model.loss_curve_
     assert display.ax_.get_xlabel() == "epoch"
+    assert display.ax_.get_ylabel() == "mean loss"
+    assert display.ax_.get_title() == "Training"
     assert display.ax_.get_legend() is not None
+    # Epochs are integers, on axes of the user's, too.
+    display = LossCurveDisplay.from_estimator(model, ax=plt.subplots()[1])
+    assert all(tick == int(tick) for tick in display.ax_.get_xticks())
 
     one = DAAETransformer(**SMALL).partial_fit(X)
     display = LossCurveDisplay.from_estimator(one, name="one", ax=display.ax_)

@@ -3,6 +3,7 @@
 import gzip
 import pickle
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 import scipy.stats
 import torch
 from scipy.special import logsumexp
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -125,6 +126,33 @@ def test_bandwidths_are_positive(bandwidth):
         parzen_log_likelihood([[0.0]], [[0.0]], bandwidth=bandwidth)
     with pytest.raises(ValueError, match="bandwidths"):
         select_bandwidth([[0.0]], [[0.0]], bandwidths=[1.0, bandwidth])
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.float16, np.float32])
+def test_bandwidths_are_numbers_of_any_kind(kind):
+    random = np.random.default_rng(0)
+    X, samples = random.normal(size=(2, 20, 3))
+    bandwidth = kind(2.1)
+    found = parzen_log_likelihood(X, samples, bandwidth=bandwidth)
+    expected = parzen_log_likelihood(X, samples, bandwidth=float(bandwidth))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_parzen_at_the_ends_of_what_a_float_holds():
+    random = np.random.default_rng(0)
+    X, samples = random.normal(size=(2, 20, 3))
+    samples[0] = X[0]
+    for bandwidth in (1e-10, 1e-5, 1e5, 1e100):
+        with np.errstate(all="raise"):
+            found = parzen_log_likelihood(X, samples, bandwidth=bandwidth)
+        np.testing.assert_allclose(found, direct(X, samples, bandwidth), rtol=1e-6)
+    # Where the squared bandwidth is nothing, so is the density, but at a sample.
+    found = parzen_log_likelihood(X, samples, bandwidth=1e-200)
+    assert found[0] > 0
+    assert (found[1:] < -1e300).all()
+    bandwidths = np.logspace(-10, 10, 21)
+    assert select_bandwidth(samples[1:], X, bandwidths=bandwidths) == 1
+    assert select_bandwidth(samples, X, bandwidths=0.5) == 0.5
 
 
 def test_parzen_refuses_another_space():
@@ -254,6 +282,8 @@ def test_scorers_of_metrics_of_your_own(fitted, X):
     assert repr(scorer) == (
         "EstimatorScorer(likelihood, greater_is_better=True, n_samples=50)"
     )
+    nameless = EstimatorScorer(partial(prior_distance, random_state=0))
+    assert "prior_distance" in repr(nameless)
     with pytest.raises(TypeError, match="random_sate"):
         EstimatorScorer(prior_distance, random_sate=0)
 
@@ -308,6 +338,24 @@ def test_shifts_go_downwards_and_to_the_right():
     assert maps.similarity[1, 2] == pytest.approx(cosines.mean())
 
 
+def test_shift_robustness_looks_into_pipelines(digits):
+    X, y = digits
+    model = AAETransformer(**SMALL, image_shape=(1, 8, 8), input_range=(-1, 1)).fit(X)
+    alone = shift_robustness(model, X, shifts=[0, 3])
+    of_0 = shift_robustness(
+        KeepsWhatItSees(image_shape=(1, 8, 8)).fit(X), X, shifts=[0, 3]
+    )
+    assert not np.allclose(alone.similarity, of_0.similarity)
+    svm = make_pipeline(clone(model), SVC()).fit(X, y)
+    search = GridSearchCV(make_pipeline(clone(model)), {}, cv=2).fit(X)
+    for estimator in (make_pipeline(model), svm, search):
+        maps = shift_robustness(estimator, X, shifts=[0, 3])
+        np.testing.assert_array_equal(maps.similarity, alone.similarity)
+    # What enters is what a scaler before it would see.
+    scaled = make_pipeline(MinMaxScaler((-1, 1)), clone(model)).fit(X)
+    assert shift_robustness(scaled, X, shifts=[0]).similarity == 1
+
+
 @pytest.mark.filterwarnings("error")
 def test_shift_robustness_of_a_data_frame(X):
     frame = pd.DataFrame(X).add_prefix("pixel ")
@@ -326,5 +374,7 @@ def test_shift_robustness_refuses_what_are_no_images(fitted, X):
         shift_robustness(fitted, X, image_shape=(8, 8))
     with pytest.raises(TypeError, match="shifts must be an instance of"):
         shift_robustness(fitted, X, image_shape=(1, 8, 8), shifts=[0.5])
+    with pytest.raises(TypeError, match="shifts=2 must be a sequence"):
+        shift_robustness(fitted, X, image_shape=(1, 8, 8), shifts=2)
     with pytest.raises(ValueError, match="y=None"):
         shift_robustness(fitted, X, classifier=SVC(), image_shape=(1, 8, 8))

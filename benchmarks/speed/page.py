@@ -72,6 +72,18 @@ def imports(records):
     )
 
 
+def datasets(records):
+    """Return the table of the time that data sets take to be read."""
+    table = [["data set", "plain loop", "first call", "ratio", "later calls", "memory"]]
+    for key, r in records.items():
+        if key != "environment":
+            cells = f"{r['plain_seconds']:.2f}", f"{r['first_seconds']:.2f}"
+            ratio, later = f"{r['first_over_plain']:.2f}", f"{r['second_seconds']:.3f}"
+            memory = f"{100 * r['memory_over_returned']:.0f} %"
+            table.append([key, *cells, ratio, later, memory])
+    return markdown_table(table)
+
+
 def batch_sizes(records):
     """Return the table of accuracies, epoch by epoch."""
     table = [["batch, rate, precision, seed", *range(1, 11)]]
@@ -116,6 +128,7 @@ def page():
     machines = json.loads((RESULTS / "steps.json").read_text())
     sizes = json.loads((RESULTS / "batch_sizes.json").read_text())
     likelihood = json.loads((RESULTS / "likelihood.json").read_text())
+    archives = json.loads((RESULTS / "datasets.json").read_text())
 
     def each(*tables):
         """Return tables of every machine, below its name."""
@@ -131,6 +144,8 @@ def page():
         batch_sizes=batch_sizes(sizes),
         mean_accuracies=mean_accuracies(sizes),
         batch_times=batch_times(sizes),
+        datasets=datasets(archives),
+        data_environment="{cpu}, {date}".format(**archives["environment"]),
         likelihood=likelihood,
         megabytes=likelihood["peak_bytes"] / 1e6,
     )

@@ -101,7 +101,7 @@ def _download(archive, home, n_retries, show_progress):
             f"{archive.name} could not be downloaded from {archive.url} to {home}: "
             f"{error} You may put the file there yourself, or name the folder that has "
             "it by data_home or the environment variable SKLEARN_DAAE_DATA."
-        ) from error
+        ) from None  # what led to it fills screens, and ends in what is told here
     finally:
         logger.setLevel(level)
 

@@ -88,11 +88,13 @@ class LatentSpaceDisplay:
                 )
                 for c, place in zip(classes, places, strict=False)
             ]
+            # Beside the axes where the figure makes room for it, as those of ours do.
+            has_room = self.figure_.get_layout_engine() is not None
             ax.legend(
-                loc="upper left",
+                loc="upper left" if has_room else "upper right",
                 bbox_to_anchor=(1, 1),
                 markerscale=2,
-                frameon=False,
+                frameon=not has_room,
                 ncols=1 + (len(classes) - 1) // 20,
             )
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1], aspect="equal")

@@ -38,7 +38,8 @@ class GridDisplay:
             _, height, width = self.image_shape
             cell = max(0.3, min(0.9, 9 / n_columns))
             figsize = cell * n_columns + 0.8, cell * n_rows * height / width + 0.8
-        ax = make_axes(self, ax, figsize)
+        # Wide enough for the title.
+        ax = make_axes(self, ax, (max(3, figsize[0]), figsize[1]))
         self.im_, self.lines_ = None, []
         if self.image_shape is None:
             centres = self._draw_lines(X, ax)

@@ -51,7 +51,6 @@ class LossCurveDisplay:
         -------
         display : LossCurveDisplay
         """
-        is_new = ax is None
         ax = make_axes(self, ax)
         self.lines_ = []
         names = dict.fromkeys(name for record in self.history for name in record)
@@ -71,8 +70,7 @@ class LossCurveDisplay:
                 label = f"{self.name}: {label}"
             self.lines_ += ax.plot(epochs, losses, label=label, marker=marker)
         ax.set(xlabel="epoch", ylabel="mean loss", title="Training")
-        if is_new:
-            ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend()
         return self
 
