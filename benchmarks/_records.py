@@ -99,7 +99,12 @@ def train_resumably(model, X, epochs, checkpoint):
         model.partial_fit(X)
         seconds += time.perf_counter() - start
         losses = ", ".join(f"{k} {v:.4f}" for k, v in model.history_[-1].items())
-        print(f"{checkpoint.stem}, epoch {model.n_epochs_}: {losses}", flush=True)
+        print(
+            f"{checkpoint.parent.name}/{checkpoint.stem}, "
+            f"epoch {model.n_epochs_} of {epochs}, "
+            f"{seconds / model.n_epochs_:.1f} s each: {losses}",
+            flush=True,
+        )
         partial = checkpoint.with_suffix(".partial")
         joblib.dump((model, seconds), partial)
         partial.replace(checkpoint)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("matplotlib")
+pytest.importorskip("benchmarks", reason="benchmarks are in the repository alone")
 
 import benchmarks.paper.__main__ as paper
 from benchmarks.paper import page as paper_page

@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.paper.page import PICTURES
 from benchmarks.paper.protocols import protocols
 from benchmarks.paper.runs import RESULTS, Options, Run, load
-from benchmarks.paper.tables import STAND_INS, TABLES
+from benchmarks.paper.tables import STAND_INS, TABLES, TUNING
 from sklearn_daae.datasets._cache import cache_home
 
 # What can be measured of codes alone.
@@ -29,7 +29,7 @@ _OF_CODES = {"classification", "transfer", "attributes", "identity"}
 
 def parts_of(table, dataset=None):
     """Return what a table needs, of one data set, or of all of the paper's."""
-    parts = TABLES[table]
+    parts = {**TABLES, **TUNING}[table]
     if dataset in STAND_INS:
         parts = [p for p in parts if p.dataset == STAND_INS[dataset]]
         return [p._replace(dataset=dataset) for p in parts]
@@ -41,17 +41,15 @@ def make(table, part, arguments, options):
     models = [name for name in part.models if name in protocols()[part.dataset].models]
     if arguments.models:
         models = [name for name in models if name in arguments.models]
+    measures = [*part.measures]
+    if measures and part.dataset == "faces":
+        measures.append("identity")
     for name in models:
-        measures = part.measures
-        if name == "pixels":
-            measures = [m for m in measures if m in _OF_CODES]
-        if measures and part.dataset == "faces":
-            measures = [*measures, "identity"]
-        seeds = arguments.seeds
-        for seed in seeds if Run(part.dataset, name, 0, options).is_seeded else [0]:
+        runs = [Run(part.dataset, name, seed, options) for seed in arguments.seeds]
+        for run in runs if runs[0].is_seeded else runs[:1]:
             if measures:
-                Run(part.dataset, name, seed, options).measure(measures)
-    if arguments.pictures and models:
+                run.measure([m for m in measures if name != "pixels" or m in _OF_CODES])
+    if models:
         draw(table, part.dataset, models, arguments, options)
 
 
@@ -74,7 +72,7 @@ def parser():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table", nargs="+", choices=[*TABLES, "all"])
+    parser.add_argument("table", nargs="+", choices=[*TABLES, *TUNING, "all"])
     parser.add_argument("--dataset", choices=protocols(), help="the only one to do")
     parser.add_argument("--models", nargs="+", help="the only ones to do")
     parser.add_argument("--epochs", type=int, help="other than the budget's")

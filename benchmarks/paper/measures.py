@@ -252,6 +252,7 @@ _FACES = {
 MEASURES = {
     "digits": _of_digits(1000),
     "mnist": _of_digits(10_000),
+    "mnist_tuning": _of_digits(10_000),
     "omniglot": {
         "reconstruction": reconstruction,
         "classification": classification,

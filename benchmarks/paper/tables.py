@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from benchmarks.paper.protocols import protocols
+
 
 class Part(NamedTuple):
     """What a table or figure needs of one data set."""
@@ -55,6 +57,17 @@ TABLES = {
     "fig12": [Part("mnist", ("DAAE",))],
     "fig13": [Part("mnist", ("DAAE_ring2d",))],
     "fig15": [Part("celeba", _IDAAES, ("attributes",))],
+}
+
+# What is not the paper's, and not among "all": settings compared on held-out data.
+TUNING = {
+    "tuning": [
+        Part(
+            "mnist_tuning",
+            tuple(protocols()["mnist_tuning"].models),
+            ("classification", "reconstruction", "log_likelihood"),
+        )
+    ]
 }
 
 # Data sets that stand in for those of the paper: small, or free.
