@@ -58,8 +58,8 @@ def markdown_table(table):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def train_resumably(model, X, epochs, checkpoint):
-    """Train a model epoch by epoch, and go on where a stopped run has left off.
+def train_resumably(model, X, epochs, checkpoint, *, seconds_between=30):
+    """Train a model, keep its state on the way, and go on where a stopped run left off.
 
     Parameters
     ----------
@@ -73,7 +73,10 @@ def train_resumably(model, X, epochs, checkpoint):
         Epochs that the model is to have in the end.
 
     checkpoint : path
-        Where its state is kept after every epoch, with the suffix ".joblib".
+        Where its state is kept, with the suffix ".joblib".
+
+    seconds_between : float, default=30
+        How often that is, after an epoch.
 
     Returns
     -------
@@ -85,27 +88,34 @@ def train_resumably(model, X, epochs, checkpoint):
     """
     checkpoint = Path(f"{checkpoint}.joblib")
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    seconds = 0.0
+    seconds, n_epochs = 0.0, 0
     if checkpoint.exists():
-        settings = repr(model.get_params())
+        settings = _settings(model)
         model, seconds = joblib.load(checkpoint)
-        if repr(model.get_params()) != settings or model.n_epochs_ > epochs:
+        n_epochs = model.n_epochs_
+        if _settings(model) != settings or n_epochs > epochs:
             raise SystemExit(
                 f"{checkpoint} is of other settings, or has more than {epochs} epochs: "
                 "remove it to train anew."
             )
-    while getattr(model, "n_epochs_", 0) < epochs:
+    while n_epochs < epochs:
+        n_next = int(seconds_between * n_epochs / seconds) if seconds else 1
+        n_next = min(max(1, n_next), epochs - n_epochs)
         start = time.perf_counter()
-        model.partial_fit(X)
+        model.set_params(max_epochs=n_next, warm_start=True).fit(X)
         seconds += time.perf_counter() - start
-        losses = ", ".join(f"{k} {v:.4f}" for k, v in model.history_[-1].items())
-        print(
-            f"{checkpoint.parent.name}/{checkpoint.stem}, "
-            f"epoch {model.n_epochs_} of {epochs}, "
-            f"{seconds / model.n_epochs_:.1f} s each: {losses}",
-            flush=True,
-        )
+        n_epochs += n_next
         partial = checkpoint.with_suffix(".partial")
         joblib.dump((model, seconds), partial)
         partial.replace(checkpoint)
+        losses = ", ".join(f"{k} {v:.4f}" for k, v in model.history_[-1].items())
+        name, each = f"{checkpoint.parent.name}/{checkpoint.stem}", seconds / n_epochs
+        progress = f"epoch {n_epochs} of {epochs}, {each:.3g} s each"
+        print(f"{name}, {progress}: {losses}", flush=True)
     return model, seconds
+
+
+def _settings(model):
+    """Return what a model is trained with, but for how long, in words."""
+    parameters = model.get_params()
+    return repr({**parameters, "max_epochs": None, "warm_start": None})

@@ -6,7 +6,7 @@
 
 Trains the models that a table or figure is made of, in the paper's settings, and takes
 its measures. What has been done is not done again: a model is trained once for all
-tables, a run that was stopped goes on from its last epoch, and ends in the same figures
+tables, a run that was stopped goes on from its last state, and ends in the same figures
 as one that was not; each model and seed has a record in ``benchmarks/paper/results/``.
 `python -m benchmarks.paper.page` makes ``doc/paper_results.md`` of them.
 
@@ -97,6 +97,9 @@ def parser():
         help="folder of the trained models, by default in the user's cache",
     )
     parser.add_argument(
+        "--checkpoint-seconds", type=float, default=30, help="between two of them"
+    )
+    parser.add_argument(
         "--pictures", type=Path, default=PICTURES, help="folder of the pictures"
     )
     return parser
@@ -115,6 +118,7 @@ def main(arguments=None):
         epochs=arguments.epochs,
         device=arguments.device,
         precision=arguments.precision,
+        checkpoint_seconds=arguments.checkpoint_seconds,
     )
     tables = TABLES if "all" in arguments.table else arguments.table
     for table in tables:

@@ -11,6 +11,9 @@ from benchmarks._records import environment, train_resumably, write_json
 from benchmarks.paper.measures import MEASURES
 from benchmarks.paper.protocols import protocols
 
+# Parameters that a record has at a place of their own, or that change nothing.
+_NO_SETTINGS = {"device", "random_state", "precision", "max_epochs", "warm_start"}
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -41,6 +44,7 @@ class Options:
     epochs: int | None = None
     device: str = "auto"
     precision: str = "float32"
+    checkpoint_seconds: float = 30
     # Of the code, when the command began.
     revision: str = field(default_factory=revision)
 
@@ -49,7 +53,7 @@ class Run:
     """A model of a data set and a seed.
 
     Its record is a file of JSON in the folder of results, its trained model a file in
-    the folder of checkpoints, which is written after each epoch.
+    the folder of checkpoints, which is written now and then after an epoch.
 
     Parameters
     ----------
@@ -91,7 +95,7 @@ class Run:
         settings = {
             name: value
             for name, value in self.unfitted.get_params().items()
-            if name not in ("device", "random_state", "precision", "max_epochs")
+            if name not in _NO_SETTINGS
             and (name not in defaults or value != defaults[name])
         }
         return json.loads(json.dumps(settings))
@@ -122,7 +126,13 @@ class Run:
         """Return the trained model and the seconds that its training took."""
         X = load(self.dataset)["train"][0]
         if self.is_seeded:
-            return train_resumably(self.unfitted, X, self.n_epochs, self.checkpoint)
+            return train_resumably(
+                self.unfitted,
+                X,
+                self.n_epochs,
+                self.checkpoint,
+                seconds_between=self.options.checkpoint_seconds,
+            )
         start = time.perf_counter()
         model = self.unfitted.fit(X)
         return model, time.perf_counter() - start
