@@ -199,6 +199,9 @@ class BaseAutoencoder(
 
         with torch.inference_mode(), self._generator(random_state) as generator:
             for rows in _slices(n_chains, self.n_features_in_):
+                if rows.start > 0:
+                    # x(0) does not depend on how many steps the chains before take.
+                    generator.manual_seed(generator.initial_seed() + 1)
                 states = markov_chain(
                     first_states(rows, generator),
                     n_steps,

@@ -260,6 +260,11 @@ def test_chains_in_many_batches(fitted, X, monkeypatch):
     whole = fitted.sample(3, 0, X=X[:50], n_steps=0)
     monkeypatch.setattr("sklearn_daae._base._BATCH_VALUES", 7 * 2048)
     np.testing.assert_array_equal(fitted.sample(3, 0, X=X[:50], n_steps=0), whole)
+    # And begin where shorter ones with the same seed begin.
+    chain = fitted.sample(30, 0, n_steps=2, return_chain=True)
+    np.testing.assert_array_equal(chain[0], fitted.sample(30, 0, n_steps=0))
+    np.testing.assert_array_equal(chain[-1], fitted.sample(30, 0, n_steps=2))
+    assert len(np.unique(chain[0].round(6), axis=0)) == 30
 
 
 class Affine(torch.nn.Linear):
