@@ -1,15 +1,20 @@
 """Where benchmarks read their data, and how they keep and show their results."""
 
+import fcntl
 import json
 import os
 import platform
 import time
+from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
 import joblib
 import torch
+from joblib import cpu_count
+
+from sklearn_daae._device import resolve_device
 
 
 def data_home():
@@ -23,32 +28,47 @@ def data_home():
     return Path(home)
 
 
-def environment():
-    """Describe the machine, for a result to be read by."""
-    names = [
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ] or [platform.processor()]
+def environment(device="auto"):
+    """Describe the machine, for a result to be read by.
+
+    Parameters
+    ----------
+    device : str, default="auto"
+        What was computed on, as estimators take it.
+    """
+    cpu_info = Path("/proc/cpuinfo")
+    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
+    has_gpu = resolve_device(device).type == "cuda"
     return {
         "date": date.today().isoformat(),
         # The instructions that torch uses tell machines apart that have one name.
-        "cpu": f"{len(os.sched_getaffinity(0))} cores of {names[0]} "
+        "cpu": f"{cpu_count()} cores of {[*names, platform.processor()][0]} "
         f"({torch.backends.cpu.get_cpu_capability()})",
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "gpu": torch.cuda.get_device_name() if has_gpu else None,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "scikit-learn", "skorch")},
     }
 
 
-def write_json(path, record):
-    """Write a record so that a stopped program never leaves half of it."""
+@contextmanager
+def written_whole(path):
+    """Give the name of a file that becomes `path` when all of it is written.
+
+    A stopped program never leaves half of it, nor do two at once.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    yield partial
     partial.replace(path)
+
+
+def write_json(path, record):
+    """Write a record."""
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(record, indent=2) + "\n")
 
 
 def markdown_table(table):
@@ -87,35 +107,52 @@ def train_resumably(model, X, epochs, checkpoint, *, seconds_between=30):
         What its training took, over all runs.
     """
     checkpoint = Path(f"{checkpoint}.joblib")
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    seconds, n_epochs = 0.0, 0
-    if checkpoint.exists():
-        settings = _settings(model)
-        model, seconds = joblib.load(checkpoint)
-        n_epochs = model.n_epochs_
-        if _settings(model) != settings or n_epochs > epochs:
-            raise SystemExit(
-                f"{checkpoint} is of other settings, or has more than {epochs} epochs: "
-                "remove it to train anew."
-            )
-    while n_epochs < epochs:
-        n_next = int(seconds_between * n_epochs / seconds) if seconds else 1
-        n_next = min(max(1, n_next), epochs - n_epochs)
-        start = time.perf_counter()
-        model.set_params(max_epochs=n_next, warm_start=True).fit(X)
-        seconds += time.perf_counter() - start
-        n_epochs += n_next
-        partial = checkpoint.with_suffix(".partial")
-        joblib.dump((model, seconds), partial)
-        partial.replace(checkpoint)
-        losses = ", ".join(f"{k} {v:.4f}" for k, v in model.history_[-1].items())
-        name, each = f"{checkpoint.parent.name}/{checkpoint.stem}", seconds / n_epochs
-        progress = f"epoch {n_epochs} of {epochs}, {each:.3g} s each"
-        print(f"{name}, {progress}: {losses}", flush=True)
+    with _alone(checkpoint):
+        seconds, n_epochs = 0.0, 0
+        if checkpoint.exists():
+            settings = _settings(model)
+            model, seconds = joblib.load(checkpoint)
+            n_epochs = model.n_epochs_
+            if _settings(model) != settings or n_epochs > epochs:
+                raise SystemExit(
+                    f"{checkpoint} is of other settings, or has more than {epochs} "
+                    "epochs: remove it to train anew."
+                )
+        while n_epochs < epochs:
+            n_next = int(seconds_between * n_epochs / seconds) if seconds else 1
+            n_next = min(max(1, n_next), epochs - n_epochs)
+            start = time.perf_counter()
+            model.set_params(max_epochs=n_next, warm_start=True).fit(X)
+            seconds += time.perf_counter() - start
+            is_interrupted = model.n_epochs_ < n_epochs + n_next
+            n_epochs = model.n_epochs_
+            with written_whole(checkpoint) as partial:
+                joblib.dump((model, seconds), partial)
+            if is_interrupted:  # `fit` warns of it, and keeps what it has
+                raise KeyboardInterrupt
+            name = f"{checkpoint.parent.name}/{checkpoint.stem}"
+            progress = f"epoch {n_epochs} of {epochs}, {seconds / n_epochs:.3g} s each"
+            losses = ", ".join(f"{k} {v:.4f}" for k, v in model.history_[-1].items())
+            print(f"{name}, {progress}: {losses}", flush=True)
     return model, seconds
 
 
+@contextmanager
+def _alone(checkpoint):
+    """Keep other programs from training the same model at the same time."""
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{checkpoint}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(
+                f"{checkpoint} is being trained by another program. Let it end, or "
+                "train another model meanwhile."
+            ) from None
+        yield
+
+
 def _settings(model):
-    """Return what a model is trained with, but for how long, in words."""
-    parameters = model.get_params()
-    return repr({**parameters, "max_epochs": None, "warm_start": None})
+    """Return what a model is trained with, but for how long and where, in words."""
+    ignored = dict.fromkeys(("max_epochs", "warm_start", "device"))
+    return repr({**model.get_params(), **ignored})

@@ -107,11 +107,20 @@ def weights(model):
     return torch.cat([p.detach().ravel() for p in parameters]).cpu().numpy()
 
 
+# As many as CelebA has, and the twelve that the paper takes under their names.
+CELEBA_ATTRIBUTES = [
+    *(f"Attribute_{i}" for i in range(28)),
+    *("Arched_Eyebrows", "Attractive", "Bangs", "Black_Hair", "Blond_Hair"),
+    *("Heavy_Makeup", "Male", "Mouth_Slightly_Open", "No_Beard", "Wavy_Hair"),
+    *("Wearing_Hat", "Wearing_Lipstick"),
+]
+
+
 def write_celeba(home, sizes):
     """Write an archive in the layout of CelebA's; return the names of its files.
 
     Of each picture the middle square is red on the left and blue on the right, and the
-    rest is green.
+    rest is green. Every second one has an attribute.
     """
     from PIL import Image
 
@@ -131,8 +140,10 @@ def write_celeba(home, sizes):
             image = Image.fromarray(pixels)
             image.save(file, "JPEG", quality=95, subsampling=0)
             archive.writestr(f"img_align_celeba/{name}", file.getvalue())
-    attributes = [f"{len(names)}", "Bald Male Smiling "]
-    attributes += [f"{n}  {1 if i % 2 else -1} -1  1" for i, n in enumerate(names)]
+    attributes = [f"{len(names)}", " ".join(CELEBA_ATTRIBUTES) + " "]
+    for i, name in enumerate(names):
+        values = (1 if (i + j) % 2 else -1 for j in range(len(CELEBA_ATTRIBUTES)))
+        attributes.append("  ".join([name, *map(str, values)]))
     (folder / "list_attr_celeba.txt").write_text("\n".join(attributes) + "\n")
     thirds = [f"{name} {3 * i // len(names)}" for i, name in enumerate(names)]
     (folder / "list_eval_partition.txt").write_text("\n".join(thirds) + "\n")

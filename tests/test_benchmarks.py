@@ -2,18 +2,30 @@
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
+import time
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
+import joblib
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("benchmarks", reason="benchmarks are in the repository alone")
 
 import benchmarks.paper.__main__ as paper
+from benchmarks._records import _alone
+from benchmarks.paper import charts, measures, protocols, runs
 from benchmarks.paper import page as paper_page
-from benchmarks.paper import protocols
+from benchmarks.paper import records as paper_records
+from benchmarks.paper.tables import Part
 from benchmarks.speed import page as speed_page
 from sklearn_daae.datasets import _celeba
 from sklearn_daae.datasets._archives import Archive
@@ -37,7 +49,7 @@ def records(path):
     out = {}
     for file in sorted((path / "results").rglob("*.json")):
         out[file.stem] = json.loads(file.read_text())
-        for name in ("training_seconds", "environment", "revision"):
+        for name in ("training_seconds", "environment", "revision", "measured"):
             assert out[file.stem].pop(name) is not None
     return out
 
@@ -76,8 +88,8 @@ def test_tables_of_digits(tmp_path, capsys):
     assert figures["classification"]["gamma=1/n"] < 90  # after 2 epochs, below PCA's
     assert found["PCA"]["figures"]["classification"]["gamma=1/n"] > 90
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == {
-        "fig12-digits.png",
-        "fig13-digits.png",
+        "fig12-digits-2epochs-float32.png",
+        "fig13-digits-2epochs-float32.png",
     }
 
     # All of it has been done.
@@ -86,6 +98,7 @@ def test_tables_of_digits(tmp_path, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert all(line.endswith("has been measured") for line in printed), printed
     # Other measures do not train again, and other settings do.
+    command.remove("pixels")
     paper.main(["table1", *command[5:]])
     assert "epoch 1" not in capsys.readouterr().out
 
@@ -131,6 +144,36 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
     assert records(tmp_path / "killed") == records(tmp_path / "whole")
 
 
+def test_an_interrupted_run_stops(tmp_path):
+    """And keeps what it has, though `fit` keeps it with no more than a warning."""
+    command = ["table6", "--dataset", "digits", "--models", "DAAE", "--epochs", "3000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.paper", *command, *folders(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert "epoch 1 of 3000" in process.stdout.readline()
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate()
+    assert "classification" not in printed
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert not [*(tmp_path / "results").rglob("*.json")]
+    model, _ = joblib.load(next((tmp_path / "checkpoints").rglob("*.joblib")))
+    assert 1 <= model.n_epochs_ < 3000
+
+
+def test_two_programs_do_not_train_one_model(tmp_path):
+    path = tmp_path / "x.joblib"
+    message = "is being trained by another program"
+    with _alone(path), pytest.raises(SystemExit, match=message), _alone(path):
+        pass
+    with _alone(path):  # now that the other has ended
+        pass
+
+
 def test_a_checkpoint_of_other_settings(tmp_path, monkeypatch):
     command = ["table4", "--dataset", "digits", "--models", "DAAE", "--epochs", "1"]
     paper.main([*command, *folders(tmp_path)])
@@ -141,9 +184,113 @@ def test_a_checkpoint_of_other_settings(tmp_path, monkeypatch):
 
 
 def test_errors(capsys):
-    with pytest.raises(SystemExit):
-        paper.main(["table6", "--models", "DAAEE"])
-    assert "['DAAEE'] are not among" in capsys.readouterr().err
+    for command, message in (
+        (["table6", "--models", "DAAEE"], "not of ['DAAEE']"),
+        (["table6", "--models", "iDAAE"], "not of ['iDAAE']"),
+        (["table6", "--dataset", "sprites"], "['table6'] of sprites are made of []"),
+        (["table6", "--epochs", "0"], "0 must be at least 1"),
+    ):
+        with pytest.raises(SystemExit):
+            paper.main(command)
+        assert message in capsys.readouterr().err
+
+
+def test_a_data_set_that_is_not_there(tmp_path, monkeypatch, capsys):
+    """What needs it is left out, and said at the end; the rest is done."""
+
+    def fail():
+        raise OSError("no such file")
+
+    digits = protocols.protocols()["digits"]
+    monkeypatch.setitem(protocols.protocols(), "gone", replace(digits, load=fail))
+    parts = [Part(name, ("PCA",), ("reconstruction",)) for name in ("gone", "digits")]
+    monkeypatch.setitem(paper.TABLES, "table1", parts)
+    assert paper.main(["table1", *folders(tmp_path)]) == 1
+    assert "table1 lacks gone: no such file" in capsys.readouterr().err
+    assert [*records(tmp_path)] == ["PCA"]
+
+
+def test_rows_of_tables(monkeypatch):
+    """A model without a measure keeps its row, and the paper's number."""
+    record = {"dataset": "omniglot", "model": "DAAE", "precision": "float32"}
+    model = protocols.protocols()["omniglot"].model("DAAE", "cpu")
+    made = [
+        {
+            **record,
+            "epochs": 1000,
+            "settings": protocols.settings_of(
+                protocols.protocols()["omniglot"].models["DAAE"]
+            ),
+            "figures": {"transfer": {"accuracy": accuracy}},
+        }
+        for accuracy in (80.0, 81.0)
+    ]
+    made.append(
+        {
+            **record,
+            "epochs": 33,
+            "settings": protocols.settings_of(model),
+            "figures": {"transfer": {"accuracy": 70.0}},
+        }
+    )
+    made.append(
+        {
+            "dataset": "omniglot",
+            "model": "PCA",
+            "settings": {},
+            "figures": {"reconstruction": {"mean": 0.5}},
+        }
+    )
+    grouped = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for one in made:
+        training = paper_records.training_of(one)
+        grouped[one["dataset"]][one["model"]][training].append(one)
+    lines = paper_page.table2(grouped).splitlines()
+    assert "| PCA | not run | - | - | - | 31.02 | 76.75 |" in lines
+    assert "| DAAE | 1000 epochs | - | - | 80.50 ± 0.71 (2) | 31.74 | 83.0 |" in lines
+    assert (
+        "| DAAE | 33 of 1000 epochs, CPU budget: learning_rate=0.0003 | - | - | 70.00 "
+        "| 31.74 | 83.0 |" in lines
+    )
+
+
+def test_trainings_have_names_of_their_own(tmp_path):
+    options = [
+        runs.Options(tmp_path, budget=budget, epochs=33) for budget in ("paper", "cpu")
+    ]
+    names = {runs.Run("omniglot", "DAAE", 0, option).name for option in options}
+    assert len(names) == 2
+
+
+def test_accuracy_from_kernels_is_that_of_svc():
+    """Of rows too wide for libsvm's own kernels."""
+    X, y = load_digits(return_X_y=True)
+    X = np.tile(X / 16, 16)
+    for gamma in ("auto", "scale"):
+        expected = 100 * SVC(gamma=gamma).fit(X[:500], y[:500]).score(X[500:], y[500:])
+        found = measures.svc_accuracy(X[:500], y[:500], X[500:], y[500:], gamma=gamma)
+        assert found == expected
+
+
+def test_transfer():
+    """Of twenty characters of twenty drawings each, in this order, before others."""
+    random = np.random.default_rng(0)
+    y = np.repeat(np.arange(7, 32), 20)
+    X = np.eye(32)[y]
+    X[y >= 27] = 0
+    X += 0.01 * random.normal(size=X.shape)
+    identity = FunctionTransformer()
+    assert measures.transfer(identity, {"evaluation": (X, y)}) == {"accuracy": 100}
+    shuffled = random.permuted(X, axis=0)
+    found = measures.transfer(identity, {"evaluation": (shuffled, y)})["accuracy"]
+    assert found < 20
+
+
+def test_grey():
+    X = np.random.default_rng(0).random((5, 3 * 4), dtype=np.float32)
+    red, green, blue = X.reshape(5, 3, 4).swapaxes(0, 1)
+    expected = 0.299 * red + 0.587 * green + 0.114 * blue
+    np.testing.assert_allclose(measures.to_grey(X), expected, rtol=1e-6)
 
 
 def test_an_archive_in_the_layout_of_celeba(tmp_path, monkeypatch):
@@ -165,15 +312,22 @@ def test_an_archive_in_the_layout_of_celeba(tmp_path, monkeypatch):
     options = ["--dataset", "celeba", "--budget", "cpu", "--epochs", "1"]
     paper.main(["table1", *figures, *options, *folders(tmp_path)])
     found = records(tmp_path)
-    assert len(found) == 11
+    assert len(found) == 12
+    assert found.pop("PCA_sigma0.1")["figures"].keys() == {"reconstruction"}
     # Every second face has the first attribute, none the second and all the third.
     for record in found.values():
         numbers = record["figures"]["attributes"]
-        first, *others = numbers["accuracies"]
-        assert 0 <= first <= 100
-        assert others == [100, 100]
-        assert numbers["balanced_accuracies"] == [pytest.approx(first), None, None]
+        assert len(numbers["accuracies"]) == 12
+        assert all(0 <= accuracy <= 100 for accuracy in numbers["accuracies"])
+        # As many test faces have each attribute as have it not.
+        assert numbers["balanced_accuracies"] == pytest.approx(numbers["accuracies"])
     drawn = {path.stem for path in (tmp_path / "pictures").iterdir()}
-    assert drawn == {
+    assert {name.partition("-1epochs-float32-cpu_budget")[0] for name in drawn} == {
         f"{name}-celeba" for name in ("fig2", "fig5", "fig6", "fig7", "fig11")
+    }
+
+    monkeypatch.setattr(paper_records, "RESULTS", tmp_path / "results")
+    charts.draw(paper_records.read_records(), tmp_path / "charts")
+    assert {path.stem for path in (tmp_path / "charts").iterdir()} == {
+        f"{name}-celeba" for name in ("fig8", "fig9", "fig10", "fig15")
     }

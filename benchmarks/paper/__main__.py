@@ -15,9 +15,13 @@ two models, by ``--models``, in less time than one command in turn.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+
 from benchmarks.paper.page import PICTURES
+from benchmarks.paper.pictures import DRAW
 from benchmarks.paper.protocols import protocols
 from benchmarks.paper.runs import RESULTS, Options, Run, load
 from benchmarks.paper.tables import STAND_INS, TABLES, TUNING
@@ -36,46 +40,54 @@ def parts_of(table, dataset=None):
     return [p for p in parts if dataset in (None, p.dataset)]
 
 
-def make(table, part, arguments, options):
-    """Train the models of a part, take its measures, and draw its picture."""
-    models = [name for name in part.models if name in protocols()[part.dataset].models]
-    if arguments.models:
-        models = [name for name in models if name in arguments.models]
+def make(table, part, models, seeds, options):
+    """Train models of a part, and take its measures."""
     measures = [*part.measures]
     if measures and part.dataset == "faces":
         measures.append("identity")
     for name in models:
-        runs = [Run(part.dataset, name, seed, options) for seed in arguments.seeds]
+        runs = [Run(part.dataset, name, seed, options) for seed in seeds]
         for run in runs if runs[0].is_seeded else runs[:1]:
             if measures:
                 run.measure([m for m in measures if name != "pixels" or m in _OF_CODES])
-    if models:
-        draw(table, part.dataset, models, arguments, options)
+            elif table in DRAW:
+                run.trained()
 
 
-def draw(table, dataset, models, arguments, options):
-    """Draw the picture of a figure from its models of the first seed."""
-    from benchmarks.paper.pictures import DRAW
-
-    if table not in DRAW:
-        return
-    runs = {name: Run(dataset, name, arguments.seeds[0], options) for name in models}
+def draw(table, part, seed, options, folder):
+    """Draw the picture of a figure from its models of one seed."""
+    runs = {name: Run(part.dataset, name, seed, options) for name in part.models}
     trained = {name: run.trained()[0] for name, run in runs.items()}
-    figure = DRAW[table](trained, dataset, load(dataset))
-    arguments.pictures.mkdir(parents=True, exist_ok=True)
-    path = arguments.pictures / f"{table}-{dataset}.png"
+    figure = DRAW[table](trained, part.dataset, load(part.dataset))
+    (training, *_) = (run.training for run in runs.values())
+    path = folder / f"{table}-{part.dataset}{training}.png"
+    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
+    plt.close(figure)
     print(f"{table}: {path}")
+
+
+def at_least_1(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} must be at least 1")
+    return value
 
 
 def parser():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.paper",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("table", nargs="+", choices=[*TABLES, *TUNING, "all"])
     parser.add_argument("--dataset", choices=protocols(), help="the only one to do")
-    parser.add_argument("--models", nargs="+", help="the only ones to do")
-    parser.add_argument("--epochs", type=int, help="other than the budget's")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        help="the only ones to do; pictures are drawn of all models together",
+    )
+    parser.add_argument("--epochs", type=at_least_1, help="other than the budget's")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument(
         "--budget",
@@ -88,8 +100,9 @@ def parser():
         "--precision", choices=["float32", "bfloat16"], default="float32"
     )
     parser.add_argument(
-        "--results", type=Path, default=RESULTS, help="folder of the records"
+        "--again", action="store_true", help="measure also what has been measured"
     )
+    parser.add_argument("--results", type=Path, help="folder of the records")
     parser.add_argument(
         "--checkpoints",
         type=Path,
@@ -99,35 +112,48 @@ def parser():
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=30, help="between two of them"
     )
-    parser.add_argument(
-        "--pictures", type=Path, default=PICTURES, help="folder of the pictures"
-    )
+    parser.add_argument("--pictures", type=Path, help="folder of the pictures")
     return parser
 
 
 def main(arguments=None):
     arguments = parser().parse_args(arguments)
-    known = {m for p in protocols().values() for m in p.models}
-    unknown = set(arguments.models or ()) - known
-    if unknown:
-        parser().error(f"--models: {sorted(unknown)} are not among {sorted(known)}")
+    # What is only tried out stays out of the repository.
+    is_trial = arguments.dataset == "digits"
+    trials = cache_home() / "trials"
     options = Options(
         checkpoints=arguments.checkpoints,
-        results=arguments.results,
+        results=arguments.results or (trials if is_trial else RESULTS),
         budget=arguments.budget,
         epochs=arguments.epochs,
         device=arguments.device,
         precision=arguments.precision,
         checkpoint_seconds=arguments.checkpoint_seconds,
+        again=arguments.again,
     )
-    tables = TABLES if "all" in arguments.table else arguments.table
-    for table in tables:
-        parts = parts_of(table, arguments.dataset)
-        if not parts:
-            print(f"{table} has nothing of {arguments.dataset}")
-        for part in parts:
-            make(table, part, arguments, options)
+    pictures = arguments.pictures or (trials if is_trial else PICTURES)
+    tables = [*TABLES] if "all" in arguments.table else arguments.table
+    parts = [(table, p) for table in tables for p in parts_of(table, arguments.dataset)]
+    known = {name for _, part in parts for name in part.models}
+    unknown = set(arguments.models or ()) - known
+    if unknown or not parts:
+        parser().error(
+            f"{tables} of {arguments.dataset or 'all data sets'} are made of "
+            f"{sorted(known)}, not of {sorted(unknown)}"
+        )
+    missing = []
+    for table, part in parts:
+        models = [m for m in part.models if m in (arguments.models or part.models)]
+        try:
+            make(table, part, models, arguments.seeds, options)
+            if table in DRAW and models == [*part.models]:
+                draw(table, part, arguments.seeds[0], options, pictures)
+        except OSError as error:  # a data set that is not there; on with the others
+            missing.append(f"{table} lacks {part.dataset}: {error}")
+    for line in missing:
+        print(line, file=sys.stderr)
+    return 1 if missing else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,95 +4,85 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks.paper.protocols import CELEBA_ATTRIBUTES
+from benchmarks.paper.records import figures_of
 from benchmarks.paper.tables import TABLES
 
 
-def longest(trainings):
-    """Return the records of a model's longest training, one for each seed."""
-    return max(trainings.values(), key=lambda records: records[0].get("epochs", 0))
-
-
 def means_over_seeds(records, dataset, models, path):
-    """Return a figure of each model that has it, as {model: mean over seeds}."""
+    """Return a figure of each model, {model and its longest training: mean}."""
     found = {}
     for model in models:
-        if not records[dataset][model]:
-            continue
-        values = [r["figures"] for r in longest(records[dataset][model])]
-        for key in path:
-            values = [value[key] for value in values if key in value]
-        if values:
-            found[model] = np.mean(values, axis=0)
+        trainings = [
+            (records_of_seeds[0].get("epochs", 0), training, records_of_seeds)
+            for training, records_of_seeds in records[dataset][model].items()
+            if figures_of(records_of_seeds, path)
+        ]
+        if trainings:
+            _, training, of_seeds = max(trainings)
+            name = f"{model}, {training}" if training else model
+            found[name] = np.mean(figures_of(of_seeds, path), axis=0)
     return found
 
 
 def omniglot_likelihoods(records):
     """Figure 3: log-likelihoods, x(t) of each model, on both parts of the data."""
-    models = TABLES["fig3"][0].models
-    names, heights = [], {"evaluation": [], "test": []}
-    for model in models:
+    bars = {}
+    for model in TABLES["fig3"][0].models:
         for t in (0, 1, 5, 9, 50):
-            found = {
-                part: means_over_seeds(
-                    records,
-                    "omniglot",
-                    [model],
-                    ("log_likelihood", f"{part}, x({t})", "mean"),
-                )
-                for part in heights
-            }
-            if all(found.values()):
-                names.append(f"{model}\n$x^{{({t})}}$")
-                for part, values in found.items():
-                    heights[part].append(values[model])
-    if not names:
+            for part in ("evaluation", "test"):
+                path = "log_likelihood", f"{part}, x({t})", "mean"
+                found = means_over_seeds(records, "omniglot", [model], path)
+                for name, value in found.items():
+                    bar = f"{name.replace(', ', chr(10), 1)}\n$x^{{({t})}}$"
+                    bars.setdefault(bar, {})[part] = value
+    if not bars:
         return None
-    return _bars(names, heights, "log-likelihood in nats", "Omniglot")
+    heights = {
+        part: [bar[part] for bar in bars.values()] for part in ("evaluation", "test")
+    }
+    return _bars([*bars], heights, "log-likelihood in nats", "Omniglot")
 
 
-def attributes(records, dataset, figure):
+def attributes(records, figure):
     """Figures 8, 10 and 15: accuracies by attribute, of several models."""
     (part,) = TABLES[figure]
-    accuracies = means_over_seeds(
-        records, dataset, part.models, ("attributes", "accuracies")
-    )
-    if len(accuracies) < 2 or len({len(a) for a in accuracies.values()}) > 1:
+    path = "attributes", "accuracies"
+    accuracies = means_over_seeds(records, "celeba", part.models, path)
+    if not accuracies:
         return None
-    n_attributes = len(next(iter(accuracies.values())))
     names = [name.replace("_", " ") for name in CELEBA_ATTRIBUTES]
-    if n_attributes != len(names):
-        names = [str(i) for i in range(n_attributes)]
-    return _bars(names, accuracies, "accuracy in percent", dataset, low=50)
+    return _bars(names, accuracies, "accuracy in percent", "CelebA", low=50)
 
 
-def wins(records, dataset):
+def wins(records):
     """Figure 9: on how many attributes each of two models is the better."""
-    accuracies = means_over_seeds(
-        records, dataset, TABLES["fig9"][0].models, ("attributes", "accuracies")
-    )
-    pairs = [("AAE", "DAAE"), ("AAE", "iDAAE"), ("DAAE", "iDAAE"), ("VAE", "DAAE")]
-    pairs = [pair for pair in pairs if accuracies.keys() >= set(pair)]
+    path = "attributes", "accuracies"
+    pairs = []
+    for pair in (("AAE", "DAAE"), ("AAE", "iDAAE"), ("VAE", "DAAE")):
+        found = means_over_seeds(records, "celeba", pair, path)
+        if len(found) == 2:
+            pairs.append(found)
     if not pairs:
         return None
     figure, axes = plt.subplots(
-        1, len(pairs), figsize=(3 * len(pairs), 3), layout="constrained", squeeze=False
+        1, len(pairs), figsize=(4 * len(pairs), 4), layout="constrained", squeeze=False
     )
-    for ax, (a, b) in zip(axes[0], pairs, strict=True):
-        difference = np.subtract(accuracies[a], accuracies[b])
+    for ax, found in zip(axes[0], pairs, strict=True):
+        difference = np.subtract(*found.values())
         counts = [
             (difference > 0).sum(),
             (difference < 0).sum(),
             (difference == 0).sum(),
         ]
-        shown = [
-            (n, name) for n, name in zip(counts, (a, b, "equal"), strict=True) if n
+        slices = [
+            (n, f"{name}: {n}", colour)
+            for n, name, colour in zip(
+                counts, (*found, "equal"), ("C0", "C1", "0.8"), strict=True
+            )
+            if n
         ]
-        ax.pie(
-            [n for n, _ in shown],
-            labels=[f"{name}: {n}" for n, name in shown],
-            colors=["C0", "C1", "0.8"],
-        )
-        ax.set_title(f"{a} and {b}")
+        sizes, labels, colours = zip(*slices, strict=True)
+        ax.pie(sizes, labels=labels, colors=colours)
     return figure
 
 
@@ -119,11 +109,12 @@ def _bars(names, heights, label, title, *, low=None):
 
 def draw(records, folder):
     """Draw all charts of which there are records."""
-    charts = {"fig3-omniglot": omniglot_likelihoods(records)}
-    for dataset in ("celeba", "faces"):
-        charts[f"fig9-{dataset}"] = wins(records, dataset)
-        for figure in ("fig8", "fig10", "fig15"):
-            charts[f"{figure}-{dataset}"] = attributes(records, dataset, figure)
+    charts = {
+        "fig3-omniglot": omniglot_likelihoods(records),
+        "fig9-celeba": wins(records),
+    }
+    for figure in ("fig8", "fig10", "fig15"):
+        charts[f"{figure}-celeba"] = attributes(records, figure)
     for name, figure in charts.items():
         if figure is not None:
             folder.mkdir(parents=True, exist_ok=True)

@@ -187,12 +187,12 @@ def log_likelihood(model, data, *, steps, n_samples, select, tests, see=np.asarr
     """
     numbers = {}
     for t in steps_of(model, steps):
-        windows = [see(samples(model, n_samples, t, seed)) for seed in (0, 1)]
-        bandwidth = select_bandwidth(
-            windows[0], see(data[select][0]), bandwidths=BANDWIDTHS
-        )
+        first = see(samples(model, n_samples, t, 0))
+        bandwidth = select_bandwidth(first, see(data[select][0]), bandwidths=BANDWIDTHS)
         for part in tests:
-            window = windows[1] if part == select else windows[0]
+            window = first
+            if part == select:
+                window = see(samples(model, n_samples, t, 1))
             X = see(data[part][0])
             values = parzen_log_likelihood(X, window, bandwidth=bandwidth)
             key = f"x({t})" if len(tests) == 1 else f"{part}, x({t})"

@@ -12,55 +12,13 @@ import numpy as np
 from benchmarks._records import markdown_table
 from benchmarks.paper.charts import draw as draw_charts
 from benchmarks.paper.protocols import protocols
-from benchmarks.paper.runs import RESULTS
+from benchmarks.paper.records import figures_of, read_records
 from benchmarks.paper.tables import TABLES
 
 PAGE = Path(__file__).parents[2] / "doc" / "paper_results.md"
 PICTURES = PAGE.parent / "images" / "paper"
 TEXT = Path(__file__).with_suffix(".md").read_text()
 PAPER = json.loads((Path(__file__).parent / "targets.json").read_text())
-
-
-def read_records():
-    """Return all records, as {data set: {model: {training: [one for each seed]}}}."""
-    records = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for path in sorted(RESULTS.glob("*/*.json")):
-        record = json.loads(path.read_text())
-        dataset, model = record["dataset"], record["model"]
-        records[dataset][model][training_of(record)].append(record)
-    return records
-
-
-def training_of(record):
-    """Return how long, and how, a model was trained, in words."""
-    if "epochs" not in record:
-        return ""
-    epochs, of_paper = record["epochs"], protocols()[record["dataset"]].epochs
-    words = (
-        f"{epochs} epochs" if epochs == of_paper else f"{epochs} of {of_paper} epochs"
-    )
-    model = protocols()[record["dataset"]].models[record["model"]]
-    if record["budget"] == "cpu" and epochs != of_paper:
-        changed = {
-            name: value
-            for name, value in record["settings"].items()
-            if value != json.loads(json.dumps(model.get_params()[name]))
-        }
-        options = ", ".join(f"{name}={value!r}" for name, value in changed.items())
-        words += f", CPU budget{': ' if options else ''}{options}"
-    return words + (", bfloat16" if record["precision"] == "bfloat16" else "")
-
-
-def figures_of(records, path):
-    """Return one figure of each record that has it."""
-    figures = []
-    for record in records:
-        figure = record["figures"]
-        for key in path:
-            figure = figure.get(key, {})
-        if figure != {}:
-            figures.append(figure)
-    return figures
 
 
 def number(path, decimals):
@@ -109,18 +67,20 @@ def table(records, dataset, models, columns, paper):
     """
     rows = [["model", "training", *columns, *(f"paper: {name}" for name in paper)]]
     for model in models:
-        trainings = records[dataset][model] or {"not run": []}
-        for training, of_seeds in sorted(trainings.items(), key=_by_epochs):
-            cells = [write(of_seeds) for write in columns.values()]
-            if all(cell == "-" for cell in cells) and training != "not run":
-                continue
-            printed = [numbers.get(model, "") for numbers in paper.values()]
-            rows.append([model, training, *cells, *printed])
+        cells = {
+            training: [write(of_seeds) for write in columns.values()]
+            for training, of_seeds in records[dataset][model].items()
+        }
+        cells = {k: v for k, v in cells.items() if set(v) != {"-"}}
+        printed = [numbers.get(model, "") for numbers in paper.values()]
+        for training in sorted(cells or ["not run"], key=_by_epochs):
+            row = cells.get(training, ["-"] * len(columns))
+            rows.append([model, training, *row, *printed])
     return markdown_table(rows)
 
 
-def _by_epochs(item):
-    return int(item[0].split()[0]) if item[0][:1].isdigit() else 0
+def _by_epochs(training):
+    return int(training.split()[0]) if training[:1].isdigit() else 0
 
 
 def models_of(name, dataset):
@@ -171,7 +131,7 @@ def table1(records):
         paper = dict(PAPER["table1_reconstruction"][part.dataset])
         for model in part.models:
             kind, _, setting = model.partition("_")
-            if setting != "ring2d" and kind in paper:
+            if setting not in ("ring2d", "M25") and kind in paper:
                 paper[model] = paper[kind]
         text = table(records, part.dataset, part.models, columns, {"Table I": paper})
         parts.append(f"**{part.dataset}**\n\n{text}")
@@ -285,9 +245,10 @@ def faces(records):
 def pictures():
     """Return all pictures that have been drawn."""
     names = sorted(path.name for path in PICTURES.glob("*.png"))
-    captions = (name.removesuffix(".png").replace("-", ", ") for name in names)
+    captions = [name.removesuffix(".png").replace("-", ", ") for name in names]
+    captions = [caption.replace("fig", "Figure ", 1) for caption in captions]
     return "\n\n".join(
-        f"{caption.replace('fig', 'Figure ', 1)}:\n\n![{caption}](images/paper/{name})"
+        f"{caption}:\n\n![{caption}](images/paper/{name})"
         for caption, name in zip(captions, names, strict=True)
     )
 

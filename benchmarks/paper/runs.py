@@ -9,10 +9,8 @@ from pathlib import Path
 
 from benchmarks._records import environment, train_resumably, write_json
 from benchmarks.paper.measures import MEASURES
-from benchmarks.paper.protocols import protocols
-
-# Parameters that a record has at a place of their own, or that change nothing.
-_NO_SETTINGS = {"device", "random_state", "precision", "max_epochs", "warm_start"}
+from benchmarks.paper.protocols import protocols, settings_of
+from sklearn_daae._device import resolve_device
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -25,12 +23,13 @@ def load(dataset):
 
 def revision():
     """Return the commit that is checked out, and whether files differ from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent,
-    )
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=Path(__file__).parent
+        )
+    except FileNotFoundError:  # no git
+        return "unknown"
     return done.stdout.strip() or "unknown"
 
 
@@ -45,6 +44,7 @@ class Options:
     device: str = "auto"
     precision: str = "float32"
     checkpoint_seconds: float = 30
+    again: bool = False
     # Of the code, when the command began.
     revision: str = field(default_factory=revision)
 
@@ -53,7 +53,8 @@ class Run:
     """A model of a data set and a seed.
 
     Its record is a file of JSON in the folder of results, its trained model a file in
-    the folder of checkpoints, which is written now and then after an epoch.
+    the folder of checkpoints, which is written now and then after an epoch. The names
+    of both tell what the training was, so that no two trainings share them.
 
     Parameters
     ----------
@@ -72,13 +73,20 @@ class Run:
         self.dataset, self.model_name, self.seed = dataset, model_name, seed
         self.options = options
         self.unfitted = protocol.model(model_name, options.budget, options.epochs)
-        name = model_name
+        self.settings = settings_of(self.unfitted)
+        self.training = ""
         if self.is_seeded:
             self.unfitted.set_params(
                 random_state=seed, device=options.device, precision=options.precision
             )
             self.n_epochs = self.unfitted.max_epochs
-            name = f"{model_name}-{self.n_epochs}epochs-{options.precision}-seed{seed}"
+            self.device = resolve_device(options.device).type
+            self.training = f"-{self.n_epochs}epochs-{options.precision}"
+            if protocol.changes(model_name, self.settings):
+                self.training += "-cpu_budget"
+            if self.device != "cpu":
+                self.training += f"-{self.device}"
+        name = model_name + self.training + (f"-seed{seed}" if self.is_seeded else "")
         self.name = f"{dataset}/{name}"
         self.path = options.results / dataset / f"{name}.json"
         self.checkpoint = options.checkpoints / dataset / name
@@ -88,25 +96,13 @@ class Run:
         """Whether it is one of ours, trained by epochs, and not PCA or the pixels."""
         return hasattr(self.unfitted, "max_epochs")
 
-    @property
-    def settings(self):
-        """The parameters that are not their defaults, as JSON has them."""
-        defaults = type(self.unfitted)().get_params() if self.is_seeded else {}
-        settings = {
-            name: value
-            for name, value in self.unfitted.get_params().items()
-            if name not in _NO_SETTINGS
-            and (name not in defaults or value != defaults[name])
-        }
-        return json.loads(json.dumps(settings))
-
     def record(self):
         """Return what is known of it, or the beginning of that."""
         if self.path.exists():
             record = json.loads(self.path.read_text())
             if record["settings"] == self.settings:
                 return record
-            print(f"{self.name}: measured in other settings, and done anew")
+            print(f"{self.name}: was measured in other settings, and is done anew")
         record = {
             "dataset": self.dataset,
             "model": self.model_name,
@@ -117,10 +113,10 @@ class Run:
             record |= {
                 "seed": self.seed,
                 "epochs": self.n_epochs,
-                "budget": self.options.budget,
                 "precision": self.options.precision,
+                "device": self.device,
             }
-        return {**record, "figures": {}}
+        return {**record, **self._provenance(), "figures": {}}
 
     def trained(self):
         """Return the trained model and the seconds that its training took."""
@@ -144,26 +140,28 @@ class Run:
         ----------
         names : sequence of str
             Names of measures.
-
-        Returns
-        -------
-        record : dict
-            All that is known now.
         """
-        record = self.record()
-        missing = [name for name in names if name not in record["figures"]]
+        known = {} if self.options.again else self.record()["figures"]
+        missing = [name for name in names if name not in known]
         if not missing:
             print(f"{self.name}: has been measured")
-            return record
+            return
         model, seconds = self.trained()
-        if self.is_seeded:
-            record["losses"] = model.history_
-        record["training_seconds"] = round(seconds, 1)
-        record["revision"] = self.options.revision
-        record["environment"] = environment()
         for name in missing:
             numbers = MEASURES[self.dataset][name](model, load(self.dataset))
+            # Read anew: another command may have measured something else meanwhile.
+            record = self.record()
+            record["training_seconds"] = round(seconds, 1)
+            if self.is_seeded:
+                record["losses"] = model.history_
             record["figures"][name] = numbers
+            record.setdefault("measured", {})[name] = self._provenance()
             write_json(self.path, record)
             print(f"{self.name}, {name}: {json.dumps(numbers)}", flush=True)
-        return record
+
+    def _provenance(self):
+        """Return by which code, where and when."""
+        return {
+            "revision": self.options.revision,
+            "environment": environment(self.options.device),
+        }

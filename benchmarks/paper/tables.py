@@ -26,7 +26,11 @@ TABLES = {
         Part("mnist", (*_MNIST, *_OTHERS), ("reconstruction",)),
         Part("sprites", (*_OURS, *_OTHERS), ("reconstruction",)),
         Part("omniglot", (*_OURS, *_OTHERS), ("reconstruction",)),
-        Part("celeba", ("AAE", "DAAE_sigma0.1", "iDAAE_sigma0.1"), ("reconstruction",)),
+        Part(
+            "celeba",
+            ("AAE", "DAAE_sigma0.1", "iDAAE_sigma0.1", "PCA_sigma0.1"),
+            ("reconstruction",),
+        ),
     ],
     "table2": [
         Part("omniglot", (*_OURS, *_OTHERS, "pixels"), ("classification", "transfer")),
