@@ -246,11 +246,13 @@ def test_rows_of_tables(monkeypatch):
         training = paper_records.training_of(one)
         grouped[one["dataset"]][one["model"]][training].append(one)
     lines = paper_page.table2(grouped).splitlines()
-    assert "| PCA | not run | - | - | - | 31.02 | 76.75 |" in lines
-    assert "| DAAE | 1000 epochs | - | - | 80.50 ± 0.71 (2) | 31.74 | 83.0 |" in lines
+    assert "| PCA | not run | - | - | - | - | 31.02 | 76.75 |" in lines
+    assert (
+        "| DAAE | 1000 epochs | - | - | 80.50 ± 0.71 (2) | - | 31.74 | 83.0 |" in lines
+    )
     assert (
         "| DAAE | 33 of 1000 epochs, CPU budget: learning_rate=0.0003 | - | - | 70.00 "
-        "| 31.74 | 83.0 |" in lines
+        "| - | 31.74 | 83.0 |" in lines
     )
 
 
@@ -280,10 +282,11 @@ def test_transfer():
     X[y >= 27] = 0
     X += 0.01 * random.normal(size=X.shape)
     identity = FunctionTransformer()
-    assert measures.transfer(identity, {"evaluation": (X, y)}) == {"accuracy": 100}
+    found = measures.transfer(identity, {"evaluation": (X, y)})
+    assert found == {"accuracy": 100, "LinearSVC": 100}
     shuffled = random.permuted(X, axis=0)
-    found = measures.transfer(identity, {"evaluation": (shuffled, y)})["accuracy"]
-    assert found < 20
+    found = measures.transfer(identity, {"evaluation": (shuffled, y)})
+    assert max(found.values()) < 20
 
 
 def test_grey():

@@ -8,6 +8,7 @@ taken again is the same.
 from functools import partial
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import KernelDensity
@@ -86,20 +87,30 @@ def classification(model, data):
 def transfer(model, data):
     """Table II: a linear SVC on the first 20 characters of the evaluation set.
 
-    Each of their 20 drawings is left out in turn, of all characters at once.
+    Each of their 20 drawings is left out in turn, of all characters at once. The paper
+    says no more than linear. Of PCA's codes `SVC(kernel="linear")`, which tells each
+    pair of characters apart, comes near to what it prints, and `LinearSVC`, which tells
+    each from all others, does not: it stands beside it.
     """
     X, y = data["evaluation"]
     rows = np.flatnonzero(np.isin(y, np.unique(y)[:20]))
     Z, y = model.transform(X[rows]), y[rows]
     # The drawings of a character stand together, in their order.
     drawing = np.arange(len(y)) % 20
-    scores = [
-        LinearSVC(random_state=0)
-        .fit(Z[drawing != i], y[drawing != i])
-        .score(Z[drawing == i], y[drawing == i])
-        for i in range(20)
-    ]
-    return {"accuracy": 100 * float(np.mean(scores))}
+
+    def accuracy(classifier):
+        scores = [
+            clone(classifier)
+            .fit(Z[drawing != i], y[drawing != i])
+            .score(Z[drawing == i], y[drawing == i])
+            for i in range(20)
+        ]
+        return 100 * float(np.mean(scores))
+
+    return {
+        "accuracy": accuracy(SVC(kernel="linear")),
+        "LinearSVC": accuracy(LinearSVC(random_state=0)),
+    }
 
 
 def attributes(model, data):

@@ -145,6 +145,7 @@ def table2(records):
         "test, gamma=1/n": number(("classification", "gamma=1/n"), 2),
         "test, 'scale'": number(("classification", "gamma='scale'"), 2),
         "evaluation": number(("transfer", "accuracy"), 2),
+        "LinearSVC": number(("transfer", "LinearSVC"), 2),
     }
     return table(
         records,
