@@ -35,7 +35,7 @@ def omniglot_likelihoods(records):
                 for name, value in found.items():
                     bar = f"{name.replace(', ', chr(10), 1)}\n$x^{{({t})}}$"
                     bars.setdefault(bar, {})[part] = value
-    if not bars:
+    if len(bars) < 2:
         return None
     heights = {
         part: [bar[part] for bar in bars.values()] for part in ("evaluation", "test")
