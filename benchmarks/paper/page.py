@@ -76,7 +76,7 @@ def table(records, dataset, models, columns, paper):
         for training in sorted(cells or ["not run"], key=_by_epochs):
             row = cells.get(training, ["-"] * len(columns))
             rows.append([model, training, *row, *printed])
-    return markdown_table(rows)
+    return markdown_table(rows) if len(rows) > 1 else "Not run yet."
 
 
 def _by_epochs(training):
