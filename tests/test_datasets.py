@@ -885,6 +885,11 @@ def test_compact_sprites_that_are_not(home, cache):
         assert_refused(fetch_sprites, home, cache, path.name, "")
     path.write_bytes(b"")
     assert_refused(fetch_sprites, home, cache, path.name, "")
+    np.savez(path, **{k: v for k, v in whole.items() if k != "frames_000"})
+    header = {"descr": "<u2", "fortran_order": False, "shape": (178, 60, 10**12)}
+    with ZipFile(path, "a") as archive, archive.open("frames_000.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    assert_refused(fetch_sprites, home, cache, path.name, "allocate")
     np.savez(path, **whole)
     sprites = fetch_sprites(
         data_home=home, dtype="uint8", trusted_files=[path.name], verbose=0

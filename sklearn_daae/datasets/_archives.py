@@ -135,8 +135,6 @@ def reading(path):
     """
     try:
         yield
-    except MemoryError:
-        raise
     except Exception as error:
         # Of the disk, and not of what is in the file.
         if getattr(error, "filename", None) or getattr(error, "errno", None) == EIO:
