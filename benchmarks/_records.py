@@ -15,6 +15,7 @@ import torch
 from joblib import cpu_count
 
 from sklearn_daae._device import resolve_device
+from sklearn_daae.datasets._cache import written_whole
 
 
 def data_home():
@@ -52,23 +53,10 @@ def environment(device="auto"):
     }
 
 
-@contextmanager
-def written_whole(path):
-    """Give the name of a file that becomes `path` when all of it is written.
-
-    A stopped program never leaves half of it, nor do two at once.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    yield partial
-    partial.replace(path)
-
-
 def write_json(path, record):
-    """Write a record."""
-    with written_whole(path) as partial:
-        partial.write_text(json.dumps(record, indent=2) + "\n")
+    """Write a record so that a stopped program never leaves half of it."""
+    with written_whole(Path(path)) as file:
+        file.write((json.dumps(record, indent=2) + "\n").encode())
 
 
 def markdown_table(table):
@@ -126,8 +114,8 @@ def train_resumably(model, X, epochs, checkpoint, *, seconds_between=30):
             seconds += time.perf_counter() - start
             is_interrupted = model.n_epochs_ < n_epochs + n_next
             n_epochs = model.n_epochs_
-            with written_whole(checkpoint) as partial:
-                joblib.dump((model, seconds), partial)
+            with written_whole(checkpoint) as file:
+                joblib.dump((model, seconds), file)
             if is_interrupted:  # `fit` warns of it, and keeps what it has
                 raise KeyboardInterrupt
             name = f"{checkpoint.parent.name}/{checkpoint.stem}"

@@ -5,7 +5,7 @@ import numpy as np
 
 from benchmarks.paper.protocols import CELEBA_ATTRIBUTES
 from benchmarks.paper.records import figures_of
-from benchmarks.paper.tables import TABLES
+from benchmarks.paper.tables import OMNIGLOT_STEPS, TABLES
 
 
 def means_over_seeds(records, dataset, models, path):
@@ -28,7 +28,7 @@ def omniglot_likelihoods(records):
     """Figure 3: log-likelihoods, x(t) of each model, on both parts of the data."""
     bars = {}
     for model in TABLES["fig3"][0].models:
-        for t in (0, 1, 5, 9, 50):
+        for t in OMNIGLOT_STEPS:
             for part in ("evaluation", "test"):
                 path = "log_likelihood", f"{part}, x({t})", "mean"
                 found = means_over_seeds(records, "omniglot", [model], path)
@@ -69,11 +69,7 @@ def wins(records):
     )
     for ax, found in zip(axes[0], pairs, strict=True):
         difference = np.subtract(*found.values())
-        counts = [
-            (difference > 0).sum(),
-            (difference < 0).sum(),
-            (difference == 0).sum(),
-        ]
+        counts = [np.sum(np.sign(difference) == sign) for sign in (1, -1, 0)]
         slices = [
             (n, f"{name}: {n}", colour)
             for n, name, colour in zip(

@@ -15,6 +15,7 @@ from sklearn.neighbors import KernelDensity
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils import gen_batches
 
+from benchmarks.paper.tables import OMNIGLOT_STEPS
 from sklearn_daae.metrics import (
     parzen_log_likelihood,
     prior_distance,
@@ -196,16 +197,16 @@ def log_likelihood(model, data, *, steps, n_samples, select, tests, see=np.asarr
     see : callable
         What rows are seen as.
     """
+    rows = {part: see(data[part][0]) for part in {select, *tests}}
     numbers = {}
     for t in steps_of(model, steps):
         first = see(samples(model, n_samples, t, 0))
-        bandwidth = select_bandwidth(first, see(data[select][0]), bandwidths=BANDWIDTHS)
+        bandwidth = select_bandwidth(first, rows[select], bandwidths=BANDWIDTHS)
         for part in tests:
             window = first
             if part == select:
                 window = see(samples(model, n_samples, t, 1))
-            X = see(data[part][0])
-            values = parzen_log_likelihood(X, window, bandwidth=bandwidth)
+            values = parzen_log_likelihood(rows[part], window, bandwidth=bandwidth)
             key = f"x({t})" if len(tests) == 1 else f"{part}, x({t})"
             numbers[key] = {**mean_and_error(values), "bandwidth": bandwidth}
     return numbers
@@ -270,7 +271,7 @@ MEASURES = {
         "transfer": transfer,
         "log_likelihood": partial(
             log_likelihood,
-            steps=(0, 1, 5, 9, 50),
+            steps=OMNIGLOT_STEPS,
             n_samples=1000,
             select="test",
             tests=["evaluation", "test"],

@@ -13,7 +13,7 @@ from benchmarks._records import markdown_table
 from benchmarks.paper.charts import draw as draw_charts
 from benchmarks.paper.protocols import protocols
 from benchmarks.paper.records import figures_of, read_records
-from benchmarks.paper.tables import TABLES
+from benchmarks.paper.tables import OMNIGLOT_STEPS, TABLES
 
 PAGE = Path(__file__).parents[2] / "doc" / "paper_results.md"
 PICTURES = PAGE.parent / "images" / "paper"
@@ -198,7 +198,7 @@ def fig3(records):
             },
             "x(50)": {"DAAE": numbers[printed]["DAAE_x50"]},
         }
-        columns = likelihoods(ours, (0, 1, 5, 9, 50))
+        columns = likelihoods(ours, OMNIGLOT_STEPS)
         models = models_of("fig3", "omniglot")
         parts.append(table(records, "omniglot", models, columns, paper))
     return "\n\n".join(parts)

@@ -91,9 +91,11 @@ class Protocol:
     def changes(self, name, settings):
         """Return those of a training's settings that are not the paper's."""
         paper = settings_of(self.models[name]) if name in self.models else settings
-        names = sorted(settings.keys() | paper.keys())
-        changed = {key: settings.get(key) for key in names}
-        return {k: v for k, v in changed.items() if v != paper.get(k)}
+        return {
+            key: settings.get(key)
+            for key in sorted(settings.keys() | paper.keys())
+            if settings.get(key) != paper.get(key)
+        }
 
 
 def family(settings, *, sigma, M, adversarial=None):

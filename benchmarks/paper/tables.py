@@ -13,6 +13,9 @@ class Part(NamedTuple):
     measures: tuple[str, ...] = ()
 
 
+# Of the chains of Omniglot's models, whose likelihood is measured and shown.
+OMNIGLOT_STEPS = (0, 1, 5, 9, 50)
+
 _OURS = ("AAE", "DAAE", "iDAAE")
 _MNIST = ("AAE", "DAAE", "DAAE_ring2d", "iDAAE_M5", "iDAAE_M25")
 _OTHERS = ("DAE", "VAE", "DVAE", "PCA")

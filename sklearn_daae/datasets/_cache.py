@@ -49,8 +49,8 @@ def written_whole(path):
         file = partial.open("xb")
     except OSError as error:
         raise OSError(
-            f"{path.parent} cannot be written to: {error}. Name a folder that can, for "
-            "decoded images, by the environment variable SKLEARN_DAAE_CACHE."
+            f"{path.parent} cannot be written to: {error}. If it is the cache, name a "
+            "folder that can by the environment variable SKLEARN_DAAE_CACHE."
         ) from error
     try:
         with file:
@@ -109,11 +109,10 @@ def load(name, digest, decode, n_features, dtype, show_progress):
 
     _remove_abandoned()
     if labels is None or _map(integers, len(labels["target"]), n_features) is None:
-        decoded = decode()
-        labels = decoded.labels
+        labels, blocks = decode()
         shape = len(labels["target"]), n_features
         bar = tqdm(desc=f"Decoding {name}", disable=not show_progress)
-        _write(integers, shape, np.uint8, decoded.blocks, bar)
+        _write(integers, shape, np.uint8, blocks, bar)
         with written_whole(labels_file) as file:
             np.savez(file, **labels)
     if images != integers:
