@@ -228,7 +228,7 @@ def test_rows_of_tables(monkeypatch):
     made.append(
         {
             **record,
-            "epochs": 33,
+            "epochs": 25,
             "settings": protocols.settings_of(model),
             "figures": {"transfer": {"accuracy": 70.0}},
         }
@@ -251,14 +251,15 @@ def test_rows_of_tables(monkeypatch):
         "| DAAE | 1000 epochs | - | - | 80.50 ± 0.71 (2) | - | 31.74 | 83.0 |" in lines
     )
     assert (
-        "| DAAE | 33 of 1000 epochs, CPU budget: learning_rate=0.0003 | - | - | 70.00 "
-        "| - | 31.74 | 83.0 |" in lines
+        "| DAAE | 25 of 1000 epochs, CPU budget: adversarial_weight=0.1, "
+        "discriminator_learning_rate=5e-05, learning_rate=0.0005, "
+        "learning_rate_decay=0.9 | - | - | 70.00 | - | 31.74 | 83.0 |" in lines
     )
 
 
 def test_trainings_have_names_of_their_own(tmp_path):
     options = [
-        runs.Options(tmp_path, budget=budget, epochs=33) for budget in ("paper", "cpu")
+        runs.Options(tmp_path, budget=budget, epochs=25) for budget in ("paper", "cpu")
     ]
     names = {runs.Run("omniglot", "DAAE", 0, option).name for option in options}
     assert len(names) == 2
