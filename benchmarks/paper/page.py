@@ -45,7 +45,7 @@ def number(path, decimals):
     return cell
 
 
-def table(records, dataset, models, columns, paper):
+def table(records, dataset, models, columns, paper, recipe="", tuned=None):
     """Return a table of models, one row for each training.
 
     Parameters
@@ -64,19 +64,40 @@ def table(records, dataset, models, columns, paper):
 
     paper : dict of str to dict of str to float
         Headings, and the paper's numbers by model.
+
+    recipe : str, default=""
+        Which of the models that we tuned stand beside those of the paper.
+
+    tuned : dict of str to callable, default=None
+        Headings of columns of that, and what writes their cells.
     """
-    rows = [["model", "training", *columns, *(f"paper: {name}" for name in paper)]]
+    tuned = tuned or {}
+    headings = [*(f"tuned: {name}" for name in tuned)]
+    headings += [f"paper: {name}" for name in paper]
+    rows = [["model", "training", *columns, *headings]]
     for model in models:
+        best = whole_trainings(records, dataset, f"{model}_{recipe}")
         cells = {
             training: [write(of_seeds) for write in columns.values()]
             for training, of_seeds in records[dataset][model].items()
         }
         cells = {k: v for k, v in cells.items() if set(v) != {"-"}}
-        printed = [numbers.get(model, "") for numbers in paper.values()]
+        beside = [write(best) if best else "" for write in tuned.values()]
+        beside += [numbers.get(model, "") for numbers in paper.values()]
         for training in sorted(cells or ["not run"], key=_by_epochs):
             row = cells.get(training, ["-"] * len(columns))
-            rows.append([model, training, *row, *printed])
+            rows.append([model, training, *row, *beside])
     return markdown_table(rows) if len(rows) > 1 else "Not run yet."
+
+
+def whole_trainings(records, dataset, model):
+    """Return the records of a model that are not of a shorter training."""
+    return [
+        record
+        for of_seeds in records[dataset][model].values()
+        for record in of_seeds
+        if record["epochs"] == protocols()[dataset].epochs_of(model)
+    ]
 
 
 def _by_epochs(training):
@@ -84,9 +105,9 @@ def _by_epochs(training):
 
 
 def models_of(name, dataset):
-    """Return the models of a table on a data set."""
+    """Return the models of a table on a data set, but for those that we tuned."""
     (part,) = (part for part in TABLES[name] if part.dataset == dataset)
-    return part.models
+    return [model for model in part.models if model not in protocols()[dataset].tuned]
 
 
 def likelihood(path):
@@ -153,6 +174,11 @@ def table2(records):
         models_of("table2", "omniglot"),
         columns,
         {"test": paper["test_acc"], "evaluation": paper["eval_acc"]},
+        "features",
+        {
+            "test": columns["test, 'scale'"],
+            "evaluation": columns["evaluation"],
+        },
     )
 
 
@@ -160,7 +186,8 @@ def table4(records):
     """Return Table IV."""
     columns = {"squared error": number(("reconstruction", "mean"), 4)}
     paper = {"Table IV": PAPER["table4_mnist_reconstruction"]}
-    return table(records, "mnist", models_of("table4", "mnist"), columns, paper)
+    models = models_of("table4", "mnist")
+    return table(records, "mnist", models, columns, paper, "reconstruction", columns)
 
 
 def table5(records):
@@ -172,8 +199,9 @@ def table5(records):
         "KernelDensity, x(0)": number(("kernel_density", "x(0)", "mean"), 0),
         "KernelDensity, x(5)": number(("kernel_density", "x(5)", "mean"), 0),
     }
-    models = models_of("table5", "mnist")
-    return table(records, "mnist", models, columns, of_steps(numbers))
+    models, paper = models_of("table5", "mnist"), of_steps(numbers)
+    tuned = likelihoods("", (0, 1))
+    return table(records, "mnist", models, columns, paper, "samples", tuned)
 
 
 def table6(records):
@@ -182,8 +210,10 @@ def table6(records):
         "gamma=1/n": number(("classification", "gamma=1/n"), 2),
         "gamma='scale'": number(("classification", "gamma='scale'"), 2),
     }
+    models = models_of("table6", "mnist")
     paper = {"Table VI": PAPER["table6_mnist_classification"]}
-    return table(records, "mnist", models_of("table6", "mnist"), columns, paper)
+    tuned = {"'scale'": columns["gamma='scale'"]}
+    return table(records, "mnist", models, columns, paper, "features", tuned)
 
 
 def fig3(records):

@@ -23,8 +23,9 @@ def training_of(record):
         return ""
     protocol = protocols()[record["dataset"]]
     words = f"{record['epochs']} epochs"
-    if record["epochs"] != protocol.epochs:
-        words = f"{record['epochs']} of {protocol.epochs} epochs"
+    whole = protocol.epochs_of(record["model"])
+    if record["epochs"] != whole:
+        words = f"{record['epochs']} of {whole} epochs"
     changes = protocol.changes(record["model"], record["settings"])
     if changes:
         options = (f"{name}={value!r}" for name, value in changes.items())
