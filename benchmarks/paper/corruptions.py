@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
+from torch.nn.functional import affine_grid, grid_sample
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class MovedImages:
         rows = (cos, self.stretch * u[:, 2] - sin, right), (sin, cos, down)
         maps = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
         images = x.reshape(len(x), 1, self.side, self.side)
-        grid = F.affine_grid(maps, [*images.shape], align_corners=False)
-        moved = F.grid_sample(images, grid, align_corners=False).reshape(x.shape)
+        grid = affine_grid(maps, [*images.shape], align_corners=False)
+        moved = grid_sample(images, grid, align_corners=False).reshape(x.shape)
         level = sigma * torch.rand(len(x), 1, **options)
         return moved.add_(torch.randn(x.shape, **options).mul_(level))
