@@ -418,6 +418,20 @@ def protocols():
                 "adversarial_weight": 0.1,
                 "discriminator_learning_rate": 5e-5,
             },
+            tuned={
+                "DAAE_features": DAAETransformer(
+                    200,
+                    max_epochs=25,
+                    corruption=MovedImages(105, 5, 10, 0.1),
+                    encoder_layer_sizes=(1000,) * 3,
+                    decoder_layer_sizes=(1000,) * 2,
+                    discriminator_layer_sizes=(256, 256),
+                    learning_rate=5e-4,
+                    learning_rate_decay=0.9,
+                    adversarial_weight=0.1,
+                    discriminator_learning_rate=5e-5,
+                )
+            },
         ),
         "sprites": Protocol(load_sprites, sprites, epochs=5),
         "celeba": Protocol(
