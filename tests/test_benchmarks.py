@@ -13,6 +13,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
@@ -25,6 +26,7 @@ from benchmarks._records import _alone
 from benchmarks.paper import charts, measures, protocols, runs
 from benchmarks.paper import page as paper_page
 from benchmarks.paper import records as paper_records
+from benchmarks.paper.corruptions import MovedImages
 from benchmarks.paper.tables import Part
 from benchmarks.speed import page as speed_page
 from sklearn_daae.datasets import _celeba
@@ -252,9 +254,71 @@ def test_rows_of_tables(monkeypatch):
         in lines
     )
     assert (
-        "| DAAE | 25 of 1000 epochs, CPU budget: adversarial_weight=0.1, "
+        "| DAAE | 25 of 1000 epochs, CPU budget | - | - | 70.00 | - |  |  | 31.74 "
+        "| 83.0 |" in lines
+    )
+    assert lines[-1] == (
+        "CPU budget of DAAE: adversarial_weight=0.1, "
         "discriminator_learning_rate=5e-05, learning_rate=0.0005, "
-        "learning_rate_decay=0.9 | - | - | 70.00 | - |  |  | 31.74 | 83.0 |" in lines
+        "learning_rate_decay=0.9."
+    )
+
+
+def test_tuned_models_stand_beside_the_papers():
+    """In columns of their own, and no shorter trainings among them."""
+    tuned = protocols.protocols()["mnist"].tuned["DAAE_features"]
+    made = [
+        {
+            "dataset": "mnist",
+            "model": "DAAE_features",
+            "precision": "float32",
+            "epochs": epochs,
+            "settings": protocols.settings_of(tuned),
+            "figures": {"classification": {"gamma='scale'": accuracy}},
+        }
+        for epochs, accuracy in ((tuned.max_epochs, 97.5), (1, 60.0))
+    ]
+    assert [paper_records.training_of(record) for record in made] == [
+        f"{tuned.max_epochs} epochs",
+        f"1 of {tuned.max_epochs} epochs",
+    ]
+    grouped = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for one in made:
+        training = paper_records.training_of(one)
+        grouped["mnist"]["DAAE_features"][training].append(one)
+    lines = paper_page.table6(grouped).splitlines()
+    assert "| DAAE | not run | - | - | 97.50 | 95.28 |" in lines
+    assert "| AAE | not run | - | - |  | 95.19 |" in lines
+    (line,) = paper_page.recipes(grouped).splitlines()[2:]
+    assert line.startswith(f"| mnist | DAAE_features | {tuned.max_epochs} | ")
+    assert "corruption=MovedImages(side=28, shift=1.5, " in line
+
+
+def test_moved_images():
+    """They are moved, each its own way, within bounds, and noisy by levels."""
+    X = torch.zeros(200, 2, 15, 15)[:, 0]
+    X[:, 7, 7] = 1
+    generator = torch.Generator().manual_seed(0)
+    shifted = MovedImages(15, shift=2, degrees=0, stretch=0)
+    moved = shifted(X.reshape(200, -1), 0.0, generator).reshape(X.shape)
+    np.testing.assert_allclose(moved.sum((1, 2)), 1, rtol=1e-5)
+    place = torch.arange(15.0) - 7
+    rows, columns = (moved.sum(2) @ place, moved.sum(1) @ place)
+    for shift in (rows, columns):
+        assert 1.5 < shift.abs().max() <= 2
+        assert shift.min() < -1.5
+    assert abs(np.corrcoef(rows, columns)[0, 1]) < 0.3
+
+    # The centre stays where nothing is shifted, and noise of every level is added.
+    turned = MovedImages(15, shift=0, degrees=20, stretch=0.1)
+    noisy = turned(X.reshape(200, -1), 0.5, generator).reshape(X.shape)
+    assert noisy[:, 7, 7].mean() > 0.8
+    levels = noisy[:, :5].std((1, 2))
+    assert levels.min() < 0.05
+    assert 0.4 < levels.max() < 0.6
+    still = MovedImages(15, shift=0, degrees=0, stretch=0)
+    np.testing.assert_allclose(
+        still(X.reshape(200, -1), 0.0, generator), X.reshape(200, -1), atol=1e-5
     )
 
 

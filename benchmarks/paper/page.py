@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks._records import markdown_table
 from benchmarks.paper.charts import draw as draw_charts
-from benchmarks.paper.protocols import protocols
+from benchmarks.paper.protocols import protocols, settings_of
 from benchmarks.paper.records import figures_of, read_records
 from benchmarks.paper.tables import OMNIGLOT_STEPS, TABLES
 
@@ -75,6 +75,7 @@ def table(records, dataset, models, columns, paper, recipe="", tuned=None):
     headings = [*(f"tuned: {name}" for name in tuned)]
     headings += [f"paper: {name}" for name in paper]
     rows = [["model", "training", *columns, *headings]]
+    budgets = defaultdict(list)
     for model in models:
         best = whole_trainings(records, dataset, f"{model}_{recipe}")
         cells = {
@@ -86,8 +87,17 @@ def table(records, dataset, models, columns, paper, recipe="", tuned=None):
         beside += [numbers.get(model, "") for numbers in paper.values()]
         for training in sorted(cells or ["not run"], key=_by_epochs):
             row = cells.get(training, ["-"] * len(columns))
-            rows.append([model, training, *row, *beside])
-    return markdown_table(rows) if len(rows) > 1 else "Not run yet."
+            name, _, settings = training.partition(": ")
+            rows.append([model, name, *row, *beside])
+            if settings:
+                budgets[settings].append(model)
+    if len(rows) == 1:
+        return "Not run yet."
+    notes = [
+        f"CPU budget of {', '.join(names)}: {settings}."
+        for settings, names in budgets.items()
+    ]
+    return "\n\n".join([markdown_table(rows), *notes])
 
 
 def whole_trainings(records, dataset, model):
@@ -260,6 +270,25 @@ def tuning(records):
     return table(records, "mnist_tuning", models, columns, {})
 
 
+def recipes(records):
+    """Return the settings of the models that were tuned, where these differ."""
+    rows = [["data set", "model", "epochs", "settings that are not the paper's"]]
+    for dataset in ("mnist", "omniglot"):
+        protocol = protocols()[dataset]
+        for name, model in protocol.tuned.items():
+            if not whole_trainings(records, dataset, name):
+                continue
+            paper = settings_of(protocol.models[name.rpartition("_")[0]])
+            settings = settings_of(model)
+            words = [
+                f"{key}={settings[key]}"
+                for key in settings
+                if settings[key] != paper.get(key)
+            ]
+            rows.append([dataset, name, model.max_epochs, ", ".join(words)])
+    return markdown_table(rows) if len(rows) > 1 else "Not run yet."
+
+
 def faces(records):
     """Return what the models of faces reach on those that are free."""
     columns = {
@@ -313,6 +342,7 @@ def page():
         fig3,
         sprites,
         faces,
+        recipes,
         tuning,
         summary,
     )
