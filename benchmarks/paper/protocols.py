@@ -295,7 +295,7 @@ def tuned_for_mnist():
     moved = MovedImages(28, 1.5, 8, 0.08)
     recipes = {
         "features": {"epochs": 20, "factor": 0.1, "corruption": moved},
-        "reconstruction": {"epochs": 20, "factor": 0.1},
+        "reconstruction": {"epochs": 20, "factor": 0.05},
         # As long as the paper's.
         "samples": {"epochs": 100, "factor": 1.0, "learning_rate": 4e-4},
     }
