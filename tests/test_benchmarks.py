@@ -264,6 +264,17 @@ def test_rows_of_tables(monkeypatch):
     )
 
 
+def test_tables_are_made_of_models_that_there_are():
+    for dataset in ("mnist", "omniglot", "sprites", "celeba", "digits", "faces"):
+        protocol = protocols.protocols()[dataset]
+        known = protocol.models | protocol.tuned
+        for table in paper.TABLES:
+            for part in paper.parts_of(table, dataset):
+                assert part.dataset == dataset
+                assert part.models
+                assert set(part.models) <= set(known)
+
+
 def test_tuned_models_stand_beside_the_papers():
     """In columns of their own, and no shorter trainings among them."""
     tuned = protocols.protocols()["mnist"].tuned["DAAE_features"]

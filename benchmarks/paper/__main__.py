@@ -35,8 +35,12 @@ def parts_of(table, dataset=None):
     """Return what a table needs, of one data set, or of all of the paper's."""
     parts = {**TABLES, **TUNING}[table]
     if dataset in STAND_INS:
-        parts = [p for p in parts if p.dataset == STAND_INS[dataset]]
-        return [p._replace(dataset=dataset) for p in parts]
+        known = protocols()[dataset].models  # none of them is tuned
+        return [
+            p._replace(dataset=dataset, models=tuple(m for m in p.models if m in known))
+            for p in parts
+            if p.dataset == STAND_INS[dataset]
+        ]
     return [p for p in parts if dataset in (None, p.dataset)]
 
 
