@@ -185,10 +185,7 @@ def table2(records):
         columns,
         {"test": paper["test_acc"], "evaluation": paper["eval_acc"]},
         "features",
-        {
-            "test": columns["test, 'scale'"],
-            "evaluation": columns["evaluation"],
-        },
+        {name: columns[name] for name in ("test, gamma=1/n", "evaluation")},
     )
 
 
@@ -222,7 +219,7 @@ def table6(records):
     }
     models = models_of("table6", "mnist")
     paper = {"Table VI": PAPER["table6_mnist_classification"]}
-    tuned = {"'scale'": columns["gamma='scale'"]}
+    tuned = {"gamma=1/n": columns["gamma=1/n"]}
     return table(records, "mnist", models, columns, paper, "features", tuned)
 
 
