@@ -309,7 +309,7 @@ def tuned_for_mnist():
 
 
 def to_tune():
-    """Return the candidates that the settings for MNIST were chosen from."""
+    """Return candidates for the settings for MNIST, around those that we chose."""
     models = {
         f"DAAE-factor{factor}": tuned(DAAETransformer, 8, factor=factor)
         for factor in (0.5, 0.25, 0.1, 0.03)
