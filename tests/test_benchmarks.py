@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,9 +15,12 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
+from skorch.callbacks import Callback
+from torch.nn.utils import parameters_to_vector
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("benchmarks", reason="benchmarks are in the repository alone")
@@ -26,6 +30,7 @@ from benchmarks._records import _alone
 from benchmarks.paper import charts, measures, protocols, runs
 from benchmarks.paper import page as paper_page
 from benchmarks.paper import records as paper_records
+from benchmarks.paper.averaging import AveragedWeights
 from benchmarks.paper.corruptions import MovedImages
 from benchmarks.paper.tables import Part
 from benchmarks.speed import page as speed_page
@@ -267,7 +272,7 @@ def test_rows_of_tables(monkeypatch):
 def test_tables_are_made_of_models_that_there_are():
     for dataset in ("mnist", "omniglot", "sprites", "celeba", "digits", "faces"):
         protocol = protocols.protocols()[dataset]
-        known = protocol.models | protocol.tuned
+        known = protocol.all_models
         for table in paper.TABLES:
             for part in paper.parts_of(table, dataset):
                 assert part.dataset == dataset
@@ -331,6 +336,40 @@ def test_moved_images():
     np.testing.assert_allclose(
         still(X.reshape(200, -1), 0.0, generator), X.reshape(200, -1), atol=1e-5
     )
+
+
+def test_averaged_weights():
+    """They are the mean over the last epochs, and training knows nothing of them."""
+    X = protocols.load_digits_splits()["train"][0]
+    plain = clone(protocols.protocols()["digits"].models["DAAE"])
+    plain.set_params(random_state=0, max_epochs=1, warm_start=True)
+    averaged = clone(plain).set_params(callbacks=[AveragedWeights(after=2)])
+    whole = clone(averaged).set_params(max_epochs=4).fit(X)
+
+    def weights(model):
+        return parameters_to_vector(model.net_.module_.parameters()).detach()
+
+    class Watch(Callback):
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) > 2:
+                seen.append(parameters_to_vector(net.module_.parameters()).detach())
+
+    seen = []
+    plain.set_params(callbacks=[Watch()])
+    for epoch in range(4):
+        plain.fit(X)
+        averaged = pickle.loads(pickle.dumps(averaged.fit(X)))
+        if epoch < 2:
+            assert weights(averaged).equal(weights(plain))
+        else:
+            mean = torch.stack(seen).mean(0)
+            torch.testing.assert_close(weights(averaged), mean)
+    assert len(seen) == 2 * 16  # of two epochs
+    assert not mean.allclose(weights(plain), rtol=1e-3)
+    assert weights(averaged).equal(weights(whole))
+    # Another training is not of these weights.
+    averaged.set_params(warm_start=False).fit(X)
+    assert weights(averaged).equal(weights(clone(plain).fit(X)))
 
 
 def test_trainings_have_names_of_their_own(tmp_path):

@@ -37,9 +37,10 @@ def parts_of(table, dataset=None):
     if dataset in STAND_INS:
         known = protocols()[dataset].models  # none of them is tuned
         return [
-            p._replace(dataset=dataset, models=tuple(m for m in p.models if m in known))
-            for p in parts
-            if p.dataset == STAND_INS[dataset]
+            part._replace(dataset=dataset, models=models)
+            for part in parts
+            if part.dataset == STAND_INS[dataset]
+            and (models := tuple(m for m in part.models if m in known))
         ]
     return [p for p in parts if dataset in (None, p.dataset)]
 

@@ -116,8 +116,13 @@ def _by_epochs(training):
 
 def models_of(name, dataset):
     """Return the models of a table on a data set, but for those that we tuned."""
-    (part,) = (part for part in TABLES[name] if part.dataset == dataset)
-    return [model for model in part.models if model not in protocols()[dataset].tuned]
+    return [
+        model
+        for part in TABLES[name]
+        if part.dataset == dataset
+        for model in part.models
+        if model not in protocols()[dataset].tuned
+    ]
 
 
 def likelihood(path):
@@ -133,13 +138,10 @@ def likelihood(path):
     return cell
 
 
-def likelihoods(part, steps):
+def likelihoods(part, steps, measure="log_likelihood"):
     """Return columns of the log-likelihood of a part of the data, x(t) by x(t)."""
     prefix = f"{part}, " if part else ""
-    return {
-        f"{prefix}x({t})": likelihood(("log_likelihood", f"{prefix}x({t})"))
-        for t in steps
-    }
+    return {f"{prefix}x({t})": likelihood((measure, f"{prefix}x({t})")) for t in steps}
 
 
 def of_steps(numbers):
@@ -207,7 +209,7 @@ def table5(records):
         "KernelDensity, x(5)": number(("kernel_density", "x(5)", "mean"), 0),
     }
     models, paper = models_of("table5", "mnist"), of_steps(numbers)
-    tuned = likelihoods("", (0, 1))
+    tuned = likelihoods("", (0, 1), "fine_log_likelihood")
     return table(records, "mnist", models, columns, paper, "samples", tuned)
 
 

@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.preprocessing import FunctionTransformer
 
 from benchmarks._records import data_home
+from benchmarks.paper.averaging import AveragedWeights
 from benchmarks.paper.baselines import PCABaseline
 from benchmarks.paper.corruptions import MovedImages
 from sklearn_daae import (
@@ -68,6 +69,11 @@ class Protocol:
     # epochs of their own.
     tuned: dict = field(default_factory=dict)
 
+    @property
+    def all_models(self):
+        """The paper's models, and those that we tuned."""
+        return self.models | self.tuned
+
     def epochs_of(self, name):
         """Return how many epochs of a model are a whole training."""
         return self.tuned[name].max_epochs if name in self.tuned else self.epochs
@@ -86,7 +92,7 @@ class Protocol:
         epochs : int, default=None
             Other than the budget's.
         """
-        model = clone((self.models | self.tuned)[name])
+        model = clone(self.all_models[name])
         if not hasattr(model, "max_epochs"):
             return model
         settings = {"max_epochs": self.epochs_of(name)}
@@ -100,7 +106,7 @@ class Protocol:
 
     def changes(self, name, settings):
         """Return those of a training's settings that are not the model's here."""
-        models = self.models | self.tuned
+        models = self.all_models
         paper = settings_of(models[name]) if name in models else settings
         return {
             key: settings.get(key)
@@ -251,7 +257,7 @@ def of_digits(models):
     return models
 
 
-def tuned(kind, epochs, *, factor, learning_rate=1e-3, **settings):
+def tuned(kind, epochs, *, factor, **settings):
     """Return a model for MNIST whose rate falls to a twentieth.
 
     In batches of 128, and beside a small discriminator, which take two thirds of the
@@ -269,9 +275,6 @@ def tuned(kind, epochs, *, factor, learning_rate=1e-3, **settings):
         How much the two players of the adversarial game do beside the reconstruction:
         it multiplies the rates of both.
 
-    learning_rate : float, default=1e-3
-        Of the first epoch.
-
     **settings
         Other parameters.
     """
@@ -280,10 +283,10 @@ def tuned(kind, epochs, *, factor, learning_rate=1e-3, **settings):
         max_epochs=epochs,
         discriminator_layer_sizes=(256, 256),
         batch_size=128,
-        learning_rate=learning_rate,
+        learning_rate=1e-3,
         learning_rate_decay=round(0.05 ** (1 / epochs), 3),
         adversarial_weight=factor,
-        discriminator_learning_rate=factor * learning_rate,
+        discriminator_learning_rate=factor * 1e-3,
         **settings,
     )
 
@@ -294,18 +297,21 @@ def tuned_for_mnist():
     recipes = {
         "features": {"epochs": 20, "factor": 0.1, "corruption": moved},
         "reconstruction": {"epochs": 20, "factor": 0.05},
-        # As long as the paper's.
-        "samples": {"epochs": 100, "factor": 1.0, "learning_rate": 4e-4},
     }
     kinds = {
         "DAAE": DAAETransformer,
         "iDAAE_M5": partial(iDAAETransformer, M=5),
     }
-    return {
+    models = {
         f"{name}_{recipe}": tuned(kind, **settings)
         for recipe, settings in recipes.items()
         for name, kind in kinds.items()
     }
+    # The paper's settings, and three epochs more than its hundred.
+    for name, kind in {"AAE": AAETransformer, **kinds}.items():
+        averaged = AveragedWeights(after=100)
+        models[f"{name}_samples"] = kind(10, max_epochs=103, callbacks=[averaged])
+    return models
 
 
 def to_tune():
