@@ -112,12 +112,13 @@ def train_resumably(model, X, epochs, checkpoint, *, seconds_between=30):
             start = time.perf_counter()
             model.set_params(max_epochs=n_next, warm_start=True).fit(X)
             seconds += time.perf_counter() - start
-            is_interrupted = model.n_epochs_ < n_epochs + n_next
+            if model.n_epochs_ < n_epochs + n_next:
+                # `fit` warns of an interrupt, and keeps what it has: not a state that
+                # an uninterrupted training would go through.
+                raise KeyboardInterrupt
             n_epochs = model.n_epochs_
             with written_whole(checkpoint) as file:
                 joblib.dump((model, seconds), file)
-            if is_interrupted:  # `fit` warns of it, and keeps what it has
-                raise KeyboardInterrupt
             name = f"{checkpoint.parent.name}/{checkpoint.stem}"
             progress = f"epoch {n_epochs} of {epochs}, {seconds / n_epochs:.3g} s each"
             losses = ", ".join(f"{k} {v:.4f}" for k, v in model.history_[-1].items())

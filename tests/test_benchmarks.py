@@ -294,9 +294,13 @@ def test_tuned_models_stand_beside_the_papers():
         }
         for epochs, accuracy in ((tuned.max_epochs, 97.5), (1, 60.0))
     ]
+    # Of a recipe that was, which no longer says what it was made with.
+    old = protocols.settings_of(tuned) | {"adversarial_weight": 0.7}
+    made.append({**made[0], "settings": old, "figures": made[1]["figures"]})
     assert [paper_records.training_of(record) for record in made] == [
         f"{tuned.max_epochs} epochs",
         f"1 of {tuned.max_epochs} epochs",
+        f"{tuned.max_epochs} epochs, CPU budget: adversarial_weight=0.7",
     ]
     grouped = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for one in made:
@@ -308,6 +312,9 @@ def test_tuned_models_stand_beside_the_papers():
     (line,) = paper_page.recipes(grouped).splitlines()[2:]
     assert line.startswith(f"| mnist | DAAE_features | {tuned.max_epochs} | ")
     assert "corruption=MovedImages(side=28, shift=1.5, " in line
+    # What is the class's default, but not the paper's setting of this data set.
+    recipe = protocols.protocols()["omniglot"].recipe("DAAE_features")
+    assert recipe["decoder_layer_sizes"] == (1000, 1000)
 
 
 def test_moved_images():
@@ -433,13 +440,10 @@ def test_an_archive_in_the_layout_of_celeba(tmp_path, monkeypatch):
     found = records(tmp_path)
     assert len(found) == 12
     assert found.pop("PCA_sigma0.1")["figures"].keys() == {"reconstruction"}
-    # Every second face has the first attribute, none the second and all the third.
     for record in found.values():
         numbers = record["figures"]["attributes"]
         assert len(numbers["accuracies"]) == 12
         assert all(0 <= accuracy <= 100 for accuracy in numbers["accuracies"])
-        # As many test faces have each attribute as have it not.
-        assert numbers["balanced_accuracies"] == pytest.approx(numbers["accuracies"])
     drawn = {path.stem for path in (tmp_path / "pictures").iterdir()}
     assert {name.partition("-1epochs-float32-cpu_budget")[0] for name in drawn} == {
         f"{name}-celeba" for name in ("fig2", "fig5", "fig6", "fig7", "fig11")

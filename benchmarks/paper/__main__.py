@@ -27,9 +27,6 @@ from benchmarks.paper.runs import RESULTS, Options, Run, load
 from benchmarks.paper.tables import STAND_INS, TABLES, TUNING
 from sklearn_daae.datasets._cache import cache_home
 
-# What can be measured of codes alone.
-_OF_CODES = {"classification", "transfer", "attributes", "identity"}
-
 
 def parts_of(table, dataset=None):
     """Return what a table needs, of one data set, or of all of the paper's."""
@@ -54,7 +51,7 @@ def make(table, part, models, seeds, options):
         runs = [Run(part.dataset, name, seed, options) for seed in seeds]
         for run in runs if runs[0].is_seeded else runs[:1]:
             if measures:
-                run.measure([m for m in measures if name != "pixels" or m in _OF_CODES])
+                run.measure(measures)
             elif table in DRAW:
                 run.trained()
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks._records import markdown_table
 from benchmarks.paper.charts import draw as draw_charts
-from benchmarks.paper.protocols import protocols, settings_of
+from benchmarks.paper.protocols import protocols
 from benchmarks.paper.records import figures_of, read_records
 from benchmarks.paper.tables import OMNIGLOT_STEPS, TABLES
 
@@ -101,13 +101,14 @@ def table(records, dataset, models, columns, paper, recipe="", tuned=None):
 
 
 def whole_trainings(records, dataset, model):
-    """Return the records of a model that are not of a shorter training."""
-    return [
-        record
-        for of_seeds in records[dataset][model].values()
-        for record in of_seeds
-        if record["epochs"] == protocols()[dataset].epochs_of(model)
-    ]
+    """Return the records of a model's training as it is to be, one for each seed."""
+    protocol = protocols()[dataset]
+    for of_seeds in records[dataset][model].values():
+        one = of_seeds[0]
+        is_whole = one["epochs"] == protocol.epochs_of(model)
+        if is_whole and not protocol.changes(model, one["settings"]):
+            return of_seeds
+    return []
 
 
 def _by_epochs(training):
@@ -277,13 +278,8 @@ def recipes(records):
         for name, model in protocol.tuned.items():
             if not whole_trainings(records, dataset, name):
                 continue
-            paper = settings_of(protocol.models[name.rpartition("_")[0]])
-            settings = settings_of(model)
-            words = [
-                f"{key}={settings[key]}"
-                for key in settings
-                if settings[key] != paper.get(key)
-            ]
+            recipe = protocol.recipe(name)
+            words = [f"{key}={value!r}" for key, value in recipe.items()]
             rows.append([dataset, name, model.max_epochs, ", ".join(words)])
     return markdown_table(rows) if len(rows) > 1 else "Not run yet."
 

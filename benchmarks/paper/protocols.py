@@ -106,12 +106,21 @@ class Protocol:
 
     def changes(self, name, settings):
         """Return those of a training's settings that are not the model's here."""
-        models = self.all_models
-        paper = settings_of(models[name]) if name in models else settings
+        model = self.all_models.get(name)
+        paper = settings if model is None else settings_of(model)
         return {
-            key: settings.get(key)
+            key: settings[key] if key in settings else getattr(type(model)(), key)
             for key in sorted(settings.keys() | paper.keys())
             if settings.get(key) != paper.get(key)
+        }
+
+    def recipe(self, name):
+        """Return those parameters of a model that we tuned that are not the paper's."""
+        paper = self.models[name.rpartition("_")[0]].get_params()
+        return {
+            key: value
+            for key, value in self.tuned[name].get_params().items()
+            if key not in _NO_SETTINGS and value != paper[key]
         }
 
 
@@ -194,17 +203,11 @@ def load_sprites():
 
 
 def load_celeba():
-    """Return CelebA in the paper's split, with the paper's twelve attributes.
-
-    Of an archive that lacks some of them, all that there are.
-    """
+    """Return CelebA in the paper's split, with the paper's twelve attributes."""
     parts = {}
     for subset in ("train", "test"):
         faces = fetch_celeba(subset=subset)
-        names = np.array(faces.target_names)
-        wanted = np.isin(names, CELEBA_ATTRIBUTES)
-        if wanted.sum() < len(CELEBA_ATTRIBUTES):
-            wanted[:] = True
+        wanted = np.isin(faces.target_names, CELEBA_ATTRIBUTES)
         parts[subset] = faces.data, faces.target[:, wanted]
     return parts
 
