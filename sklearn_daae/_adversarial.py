@@ -107,8 +107,9 @@ class AAETransformer(AdversarialAutoencoder):
         Or anything with ``rvs(size=..., random_state=...)``, which is called with
         integers, such as a frozen distribution of `scipy.stats`; one of one dimension
         is that of each component. Or a `scipy.stats.gaussian_kde`. Or a callable,
-        ``prior(n_samples, n_components, generator)``, with a `torch.Generator`, which
-        returns a tensor or an array of shape (n_samples, n_components).
+        ``prior(n_samples, n_components, generator)``, with a `torch.Generator` on
+        the device, which returns a tensor or an array of shape (n_samples,
+        n_components).
 
     adversarial_weight : float, default=1.0
         Size of the encoder's adversarial update relative to its reconstruction update.

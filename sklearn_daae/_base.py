@@ -13,7 +13,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from ._batches import Rows
-from ._device import release_memory
+from ._device import release_memory, undisturbed
 from ._markov_chain import markov_chain
 from ._random import private_generator, torch_generator
 from ._training import TrainableAutoencoder
@@ -334,7 +334,7 @@ class BaseAutoencoder(
         """Return a generator on the device of the fitted networks."""
         random = private_generator(random_state)
         generator = torch_generator(random, self.device_)
-        with self.net_.global_generator(random):
+        with undisturbed(self.device_), self.net_.global_generator(random):
             yield generator
 
     @property

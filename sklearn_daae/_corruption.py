@@ -17,13 +17,13 @@ def gaussian(x, sigma, generator):
 
 def masking(x, sigma, generator):
     """Set each feature to 0 with probability `sigma`."""
-    u = torch.rand(x.shape, generator=generator, device=x.device)
+    u = torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float32)
     return x.masked_fill_(u < sigma, 0)
 
 
 def salt_and_pepper(x, sigma, generator):
     """Set each feature to 0 or 1, either as likely, with probability `sigma`."""
-    u = torch.rand(x.shape, generator=generator, device=x.device)
+    u = torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float32)
     return x.masked_fill_(u < sigma, 1).masked_fill_(u < sigma / 2, 0)
 
 

@@ -243,9 +243,7 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         variances, axes = np.linalg.eigh(self.code_covariance_)
         root = axes * np.sqrt(np.maximum(variances, 0))
         shape = n_samples, len(root)
-        z = torch.randn(shape, generator=generator, device=generator.device)
-        root, mean = (
-            torch.as_tensor(a, dtype=z.dtype, device=z.device)
-            for a in (root, self.code_mean_)
-        )
+        options = {"device": generator.device, "dtype": torch.float32}
+        z = torch.randn(shape, generator=generator, **options)
+        root, mean = (torch.as_tensor(a, **options) for a in (root, self.code_mean_))
         return z @ root.T + mean

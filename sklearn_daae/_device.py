@@ -60,6 +60,20 @@ def _has_bfloat16_products():
     return ask is None or ask()
 
 
+@contextmanager
+def undisturbed(device):
+    """Compute as if nobody had told torch to do it otherwise, for other ends.
+
+    That is, whatever default device and autocast are in force around it. The default
+    dtype is that of all threads: who makes a tensor names the dtype instead.
+    """
+    default = nullcontext()
+    if torch.get_default_device().type != "cpu":
+        default = torch.device("cpu")
+    with default, torch.autocast(device.type, enabled=False):
+        yield
+
+
 def mixed_precision(precision, device):
     """Return the context in which a training step computes.
 

@@ -104,7 +104,7 @@ def _glorot(kind, *args, generator, **kwargs):
     Drawn from `generator` alone: `skip_init` keeps torch from drawing its own from the
     global generator first.
     """
-    layer = nn.utils.skip_init(kind, *args, **kwargs)
+    layer = nn.utils.skip_init(kind, *args, dtype=torch.float32, **kwargs)
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer
@@ -200,7 +200,7 @@ class Autoencoder(nn.Module):
             if name == "encoder" and n_out == 2 * self.n_components:
                 must += ", the means of the codes and then their log-variances"
             try:
-                out = getattr(self, name)(torch.zeros(2, n_in))
+                out = getattr(self, name)(torch.zeros(2, n_in, dtype=torch.float32))
             except Exception as error:
                 raise ValueError(f"{must}, but it failed with: {error}") from error
             if not isinstance(out, torch.Tensor) or out.shape != (2, n_out):

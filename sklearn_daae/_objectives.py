@@ -35,7 +35,8 @@ class DenoisingObjective:
     def updates(self, module):
         """Return the parameters that each update moves, by the update's name."""
         encoder, decoder = module.encoder.parameters(), module.decoder.parameters()
-        return {"reconstruction": [*encoder, *decoder]}
+        # Each once, of networks that share weights.
+        return {"reconstruction": list(dict.fromkeys([*encoder, *decoder]))}
 
     def draw_code(self, x_tilde, module, generator):
         """Return z of q(z | x_tilde)."""
@@ -175,5 +176,7 @@ class VariationalObjective(DenoisingObjective):
     @staticmethod
     def _draw_code(mean, log_variance, generator):
         """Draw z by the reparametrisation, so that gradients reach its parameters."""
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        noise = torch.randn(
+            mean.shape, generator=generator, device=mean.device, dtype=mean.dtype
+        )
         return mean + noise * torch.exp(log_variance / 2)

@@ -172,6 +172,14 @@ class EveryUpdate(torch.optim.Optimizer):
         """The groups of all optimisers."""
         return [group for o in self.optimizers for group in o.param_groups]
 
+    def __reduce__(self):
+        """Pickle as of no optimisers: the net, which has them, makes this anew.
+
+        Schedulers hold it, and their pickle would hold weights on a GPU. They, too, are
+        made anew when training goes on.
+        """
+        return EveryUpdate, ([],)
+
     def step(self, closure=None):
         """Do nothing: each update takes its own step."""
 

@@ -25,7 +25,8 @@ def uniform(n_samples, n_components, generator, *, low=-1.0, high=1.0):
     if not low < high:
         raise ValueError("low must be a number less than high")
     shape = n_samples, n_components
-    z = torch.rand(shape, generator=generator, device=generator.device)
+    device = generator.device
+    z = torch.rand(shape, generator=generator, device=device, dtype=torch.float32)
     return z.mul_(high - low).add_(low)
 
 
@@ -44,7 +45,7 @@ def ring(n_samples, n_components, generator, *, n_modes=10, radius=4.0, scale=0.
     modes = torch.randint(
         n_modes, (n_samples,), generator=generator, device=generator.device
     )
-    angles = modes * (2 * np.pi / n_modes)
+    angles = modes.float() * (2 * np.pi / n_modes)
     means = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
     return means.add_(normal(n_samples, 2, generator), alpha=scale)[:, :n_components]
 

@@ -35,7 +35,8 @@ class ReplayedStep:
         self.generator = generator
         self.groups = [g for optimizer in optimizers for g in optimizer.param_groups]
         self.learning_rates = [
-            torch.tensor(group["lr"], device=generator.device) for group in self.groups
+            torch.tensor(group["lr"], device=generator.device, dtype=torch.float32)
+            for group in self.groups
         ]
         self.stream = torch.cuda.Stream(generator.device)
         self.n_taken = {}

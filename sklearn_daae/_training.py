@@ -8,7 +8,12 @@ from sklearn.utils.validation import validate_data
 
 from ._batches import Batches, Rows, hold_out
 from ._callbacks import EpochProgressBar, SklearnTasks, StopsEarly
-from ._device import release_memory, resolve_device, warn_of_slow_precision
+from ._device import (
+    release_memory,
+    resolve_device,
+    undisturbed,
+    warn_of_slow_precision,
+)
 from ._losses import RECONSTRUCTION_LOSSES
 from ._net import AutoencoderNet
 from ._networks import NETWORKS, Autoencoder, multilayer_perceptron
@@ -69,8 +74,9 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
         The first call makes the networks, as `fit` does; k calls on the same X give
         what one `fit` with ``max_epochs=k`` gives, bit for bit (unless callbacks, such
-        as schedulers, begin anew with each call). One pass has nothing to stop early or
-        to show: `early_stopping` and `verbose` have no effect here.
+        as schedulers, begin anew with each call; and a DAE's `sample` starts from codes
+        of earlier calls, too, where a call has few rows). One pass has nothing to stop
+        early or to show: `early_stopping` and `verbose` have no effect here.
 
         Parameters
         ----------
@@ -103,6 +109,10 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             context = self._init_callback_context(max_subtasks=n_epochs)
         try:
             with self._unchanged_on_error(), ExitStack() as stack:
+                stack.enter_context(undisturbed(device))
+                # Where a notebook has turned gradients off, too.
+                stack.enter_context(torch.inference_mode(False))
+                stack.enter_context(torch.enable_grad())
                 min_samples = 1 if goes_on else 2
                 X = self._validated(X, reset=not goes_on, min_samples=min_samples)
                 if goes_on:
@@ -228,7 +238,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 sigmoid_output=self.reconstruction_loss_ == "bce",
                 input_range=structure["input_range"],
             )
-            module.check_shapes(sizes)
+            module.float().check_shapes(sizes)
         net = AutoencoderNet(
             module,
             RECONSTRUCTION_LOSSES[self.reconstruction_loss_],

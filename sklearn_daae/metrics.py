@@ -333,7 +333,11 @@ def shift_robustness(
 
     def encode(values):
         # As what X came as: a model that was fitted on a data frame knows its columns.
-        frame = type(X)(values, columns=X.columns) if hasattr(X, "iloc") else values
+        frame = values
+        if hasattr(X, "iloc"):  # pandas
+            frame = type(X)(values, columns=X.columns)
+        elif hasattr(X, "with_columns"):  # polars
+            frame = type(X)(values, schema=X.columns)
         if hasattr(estimator, "transform"):
             return estimator.transform(frame)
         _, seen = find_autoencoder(estimator, frame)  # a pipeline with a classifier

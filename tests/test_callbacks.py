@@ -3,16 +3,19 @@
 import contextlib
 import fcntl
 import os
+import pickle
 import pty
 import struct
 import subprocess
 import sys
 import termios
+from copy import deepcopy
 
 import numpy as np
 import pytest
 import skorch.callbacks
 import torch
+from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -162,6 +165,32 @@ def test_schedulers_of_skorch_scale_every_update(X):
     model = DAAETransformer(**settings, callbacks=[scheduler]).fit(X)
     rates = [group["lr"] for group in model.net_.optimizer_.param_groups]
     assert rates == pytest.approx([2e-5, 2e-5, 1e-5])
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        skorch.callbacks.LRScheduler("StepLR", step_size=1, gamma=0.1),
+        skorch.callbacks.LRScheduler("ReduceLROnPlateau", monitor="train_loss"),
+    ],
+    ids=lambda scheduler: scheduler.policy,
+)
+@pytest.mark.parametrize("copied", [deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_models_with_a_scheduler_are_copied(X, scheduler, copied):
+    model = DAAETransformer(**SMALL, callbacks=[clone(scheduler)]).fit(X)
+    restored = copied(model)
+    np.testing.assert_array_equal(restored.transform(X), model.transform(X))
+    for each in (model, restored):
+        each.partial_fit(X)
+    np.testing.assert_array_equal(weights(restored), weights(model))
+    rates = [
+        [group["lr"] for group in each.net_.optimizer_.param_groups]
+        for each in (model, restored)
+    ]
+    assert rates[0] == rates[1]
+    # What a pickle is loaded for, of no more than it needs.
+    plain = DAAETransformer(**SMALL).fit(X)
+    assert len(pickle.dumps(restored)) < 1.2 * len(pickle.dumps(plain))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

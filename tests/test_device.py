@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sklearn_daae import DAAETransformer
 from sklearn_daae._device import available_devices, resolve_device
 from sklearn_daae.metrics import parzen_log_likelihood, prior_distance
 
-from .conftest import SMALL, make, needs_cuda, weights
+from .conftest import ADVERSARIAL, SMALL, make, needs_cuda, weights
 
 
 def halve(x, sigma, generator):
@@ -33,6 +34,60 @@ def test_device_is_told(fitted):
     assert fitted.device_ == torch.device("cpu")
     assert fitted.device == "cpu"
     assert next(fitted.encoder_.parameters()).device == fitted.device_
+
+
+@contextmanager
+def default_dtype(dtype):
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+SETTINGS = {
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "default dtype": lambda: default_dtype(torch.float64),
+    "default device": lambda: torch.device("meta"),
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("prior", ["normal", "ring"])
+def test_settings_of_torch_around_it_change_nothing(Estimator, X, setting, prior):
+    """What a notebook has told torch for other models is not for these."""
+    if prior != "normal" and Estimator not in ADVERSARIAL:
+        pytest.skip("has no such prior")
+
+    def learn():
+        model = make(Estimator, prior=prior, n_components=2, early_stopping=True)
+        return model.fit(X).partial_fit(X)
+
+    def use(model):
+        yield model.transform(X)
+        yield model.reconstruct(X, random_state=0)
+        yield model.sample(3, random_state=0, n_steps=1)
+        if hasattr(model, "prior"):
+            yield prior_distance(model, X, random_state=0)
+
+    expected = learn()
+    with SETTINGS[setting]():
+        model = learn()
+        found = [*use(model), *use(expected)]
+    np.testing.assert_array_equal(weights(model), weights(expected))
+    for values, others in zip(found, [*use(expected)] * 2, strict=True):
+        np.testing.assert_array_equal(values, others)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_own_networks_learn_whatever_settings_of_torch(Estimator, X, setting):
+    with SETTINGS[setting]():
+        model = make(Estimator, decoder=torch.nn.Linear, batch_size=50).fit(X)
+        assert model.sample(3).shape == (3, 64)
+    assert weights(model).dtype == np.float32
+    assert model.loss_curve_[1] < model.loss_curve_[0]
 
 
 def test_bfloat16_trains_about_as_float32_does(Estimator, X):

@@ -7,11 +7,13 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.stats
 import torch
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -357,11 +359,18 @@ def test_shift_robustness_looks_into_pipelines(digits):
 
 
 @pytest.mark.filterwarnings("error")
-def test_shift_robustness_of_a_data_frame(X):
-    frame = pd.DataFrame(X).add_prefix("pixel ")
-    model = PCA(3).set_output(transform="pandas").fit(frame)
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_shift_robustness_of_a_data_frame(X, library):
+    names = [f"pixel {i}" for i in range(64)]
+    if library == "pandas":
+        frame = pd.DataFrame(X, columns=names)
+    else:
+        frame = pl.DataFrame(X, schema=names)
+    by_name = ColumnTransformer([("all", MinMaxScaler((0, X.max())), names)])
+    model = make_pipeline(by_name, PCA(3)).set_output(transform=library).fit(frame)
     maps = shift_robustness(model, frame, shifts=[0, 1], image_shape=(1, 8, 8))
-    plain = shift_robustness(PCA(3).fit(X), X, shifts=[0, 1], image_shape=(1, 8, 8))
+    plain = make_pipeline(MinMaxScaler((0, X.max())), PCA(3)).fit(X)
+    plain = shift_robustness(plain, X, shifts=[0, 1], image_shape=(1, 8, 8))
     np.testing.assert_allclose(maps.similarity, plain.similarity, rtol=1e-5)
 
 

@@ -166,7 +166,7 @@ def test_a_made_up_network_prior_and_corruption(X):
         encoder=Convolutional,
         decoder=Convolutional,
         discriminator=lambda k: Convolutional(k, 1),
-        prior=lambda n, k, generator: torch.rand(n, k, generator=generator) ** 2,
+        prior=lambda n, k, g: torch.rand(n, k, generator=g, device=g.device) ** 2,
         corruption=lambda x, sigma, generator: x.flip(1),
         n_components=8,
         adversarial_weight=0.1,
@@ -241,3 +241,33 @@ def test_own_encoder_beside_a_convolutional_decoder(Estimator):
     model = make(Estimator, **settings, encoder=torch.nn.Linear).fit(X)
     assert isinstance(model.encoder_, torch.nn.Linear)
     assert layers(model.decoder_, torch.nn.ConvTranspose2d)
+
+
+@pytest.mark.filterwarnings("error")
+def test_tied_weights_move_once(X):
+    class Transposed(torch.nn.Module):
+        def __init__(self, linear):
+            super().__init__()
+            self.linear = linear
+
+        def forward(self, z):
+            return z @ self.linear.weight
+
+    linears = []
+
+    def encoder(n_features, n_components):
+        linears.append(torch.nn.Linear(n_features, n_components, bias=False))
+        torch.nn.init.constant_(linears[0].weight, 0.01)
+        return linears[0]
+
+    model = make(
+        DAAETransformer,
+        encoder=encoder,
+        decoder=lambda *sizes: Transposed(linears[0]),
+        adversarial_weight=0,
+        max_epochs=1,
+        batch_size=len(X),
+    ).fit(X)
+    # Adam's first step has the size of the learning rate.
+    step = (model.encoder_.weight - 0.01).abs().max().item()
+    assert step == pytest.approx(SMALL["learning_rate"], rel=1e-3)
