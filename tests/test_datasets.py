@@ -482,10 +482,14 @@ def test_quiet_downloads(server, home, monkeypatch, capsys):
 
 
 def test_retries(server, home, monkeypatch):
+    waits = []
+    monkeypatch.setattr(_archives, "sleep", waits.append)
     monkeypatch.setattr(_archives, "_TIMEOUT", 0.5)
     server.trouble = ["stalls", "truncated"]
-    assert len(fetch_mnist(data_home=home, n_retries=2, verbose=0).data) == 70_000
+    mnist = fetch_mnist(data_home=home, n_retries=2, delay=0.25, verbose=0)
+    assert len(mnist.data) == 70_000
     assert len(server.requests) == 6
+    assert waits == [0.25, 0.25]
 
 
 def test_no_network(server, home):

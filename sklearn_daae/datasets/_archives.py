@@ -7,6 +7,7 @@ import stat
 from contextlib import contextmanager, suppress
 from errno import EIO
 from pathlib import Path, PurePosixPath
+from time import sleep
 from typing import NamedTuple
 from zipfile import ZIP_DEFLATED, ZIP_STORED
 
@@ -36,7 +37,13 @@ def resolve_data_home(data_home=None):
 
 
 def find(
-    archives, data_home, download_if_missing, trusted_files, n_retries, show_progress
+    archives,
+    data_home,
+    download_if_missing,
+    trusted_files,
+    n_retries,
+    delay,
+    show_progress,
 ):
     """Return the paths of archives, and one checksum of them all.
 
@@ -62,7 +69,7 @@ def find(
             "or by the environment variable SKLEARN_DAAE_DATA."
         )
     for archive in missing:
-        _download(archive, home, n_retries, show_progress)
+        _download(archive, home, n_retries, delay, show_progress)
     paths = [home / archive.name for archive in archives]
     digest = hashlib.sha256()
     for archive, path in zip(archives, paths, strict=True):
@@ -78,14 +85,13 @@ def find(
     return paths, digest.hexdigest()
 
 
-def _download(archive, home, n_retries, show_progress):
+def _download(archive, home, n_retries, delay, show_progress):
     """Put an archive in its place, whole and checked, or raise."""
     downloads = pooch.create(
         path=home,
         base_url="",
         registry={archive.name: archive.checksums[0]},
         urls={archive.name: archive.url},
-        retry_if_failed=n_retries,
     )
     downloader = pooch.HTTPDownloader(
         progressbar=show_progress, chunk_size=2**16, timeout=_TIMEOUT
@@ -95,13 +101,22 @@ def _download(archive, home, n_retries, show_progress):
     if not show_progress:
         logger.setLevel("WARNING")
     try:
-        downloads.fetch(archive.name, downloader=downloader)
-    except (ValueError, OSError) as error:  # a checksum; the network or the disk
-        raise OSError(
-            f"{archive.name} could not be downloaded from {archive.url} to {home}: "
-            f"{error} You may put the file there yourself, or name the folder that has "
-            "it by data_home or the environment variable SKLEARN_DAAE_DATA."
-        ) from None  # what led to it fills screens, and ends in what is told here
+        for n_left in reversed(range(n_retries + 1)):
+            try:
+                downloads.fetch(archive.name, downloader=downloader)
+                break
+            except (ValueError, OSError) as error:  # a checksum; the network, the disk
+                if n_left:
+                    # Not by pooch, whose own retries wait as long as it likes.
+                    logger.info("%s is tried again in %s s.", archive.url, delay)
+                    sleep(delay)
+                    continue
+                raise OSError(
+                    f"{archive.name} could not be downloaded from {archive.url} to "
+                    f"{home}: {error} You may put the file there yourself, or name the "
+                    "folder that has it by data_home or the environment variable "
+                    "SKLEARN_DAAE_DATA."
+                ) from None  # what led to it fills screens, and ends in what is told
     finally:
         logger.setLevel(level)
 

@@ -58,6 +58,7 @@ def fetch_celeba(
     return_X_y=False,
     trusted_files=None,
     n_retries=3,
+    delay=1.0,
     verbose=1,
 ):
     """Load CelebA, 202,599 faces of celebrities, downloaded if need be (1.4 GB).
@@ -107,6 +108,9 @@ def fetch_celeba(
 
     n_retries : int, default=3
         How often a failed download is tried again.
+
+    delay : float, default=1.0
+        Seconds between two tries.
 
     verbose : int, default=1
         Whether to show bars of progress while downloading and decoding.
@@ -174,6 +178,7 @@ def fetch_celeba(
         download_if_missing=download_if_missing,
         trusted_files=trusted_files,
         n_retries=n_retries,
+        delay=delay,
         verbose=verbose,
     )
     if split == "official" or subset == "all":

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from importlib.resources import files
-from numbers import Integral
+from numbers import Integral, Real
 from os import PathLike
 
 import numpy as np
@@ -19,6 +19,7 @@ CONSTRAINTS = {
     "return_X_y": ["boolean"],
     "trusted_files": [list, tuple, set, None],
     "n_retries": [Interval(Integral, 0, None, closed="left")],
+    "delay": [Interval(Real, 0, None, closed="left")],
     "verbose": ["verbose"],
 }
 
@@ -34,6 +35,7 @@ def fetch_images(
     download_if_missing,
     trusted_files,
     n_retries,
+    delay,
     verbose,
 ):
     """Return all images of a data set, one a row, and its labels.
@@ -52,7 +54,7 @@ def fetch_images(
     image_shape : tuple of int
         Channels, height and width of an image.
 
-    dtype, data_home, download_if_missing, trusted_files, n_retries, verbose :
+    dtype, data_home, download_if_missing, trusted_files, n_retries, delay, verbose :
         The parameters of the fetcher.
 
     Returns
@@ -73,7 +75,13 @@ def fetch_images(
             "to 255."
         )
     paths, digest = find(
-        archives, data_home, download_if_missing, trusted_files, n_retries, verbose > 0
+        archives,
+        data_home,
+        download_if_missing,
+        trusted_files,
+        n_retries,
+        delay,
+        verbose > 0,
     )
     n_features = int(np.prod(image_shape))
     return load(

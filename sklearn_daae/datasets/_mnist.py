@@ -53,6 +53,7 @@ def fetch_mnist(
     return_X_y=False,
     trusted_files=None,
     n_retries=3,
+    delay=1.0,
     verbose=1,
 ):
     """Load MNIST, 70,000 handwritten digits, downloaded if need be (12 MB).
@@ -91,6 +92,9 @@ def fetch_mnist(
 
     n_retries : int, default=3
         How often a failed download is tried again.
+
+    delay : float, default=1.0
+        Seconds between two tries.
 
     verbose : int, default=1
         Whether to show bars of progress while downloading and decoding.
@@ -145,6 +149,7 @@ def fetch_mnist(
         download_if_missing=download_if_missing,
         trusted_files=trusted_files,
         n_retries=n_retries,
+        delay=delay,
         verbose=verbose,
     )
     rows = rows_of(subset, _SUBSETS, labels["subset"])

@@ -46,6 +46,7 @@ def fetch_omniglot(
     return_X_y=False,
     trusted_files=None,
     n_retries=3,
+    delay=1.0,
     verbose=1,
 ):
     """Load Omniglot, 32,460 drawings of characters, downloaded if need be (16 MB).
@@ -85,6 +86,9 @@ def fetch_omniglot(
 
     n_retries : int, default=3
         How often a failed download is tried again.
+
+    delay : float, default=1.0
+        Seconds between two tries.
 
     verbose : int, default=1
         Whether to show bars of progress while downloading and decoding.
@@ -149,6 +153,7 @@ def fetch_omniglot(
         download_if_missing=download_if_missing,
         trusted_files=trusted_files,
         n_retries=n_retries,
+        delay=delay,
         verbose=verbose,
     )
     rows = rows_of(subset, _SUBSETS, labels["subset"])

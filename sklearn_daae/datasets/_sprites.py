@@ -66,6 +66,7 @@ def fetch_sprites(
     return_X_y=False,
     trusted_files=None,
     n_retries=3,
+    delay=1.0,
     verbose=1,
 ):
     """Load Sprites, 119,616 frames of 672 animated characters, downloaded if need be.
@@ -106,6 +107,9 @@ def fetch_sprites(
 
     n_retries : int, default=3
         How often a failed download is tried again.
+
+    delay : float, default=1.0
+        Seconds between two tries.
 
     verbose : int, default=1
         Whether to show bars of progress while downloading and decoding.
@@ -180,6 +184,7 @@ def fetch_sprites(
         download_if_missing=download_if_missing,
         trusted_files=trusted_files,
         n_retries=n_retries,
+        delay=delay,
         verbose=verbose,
     )
     rows = rows_of(subset, _SUBSETS, labels["subset"])
