@@ -64,7 +64,7 @@ def draw(table, part, seed, options, folder):
     (training, *_) = (run.training for run in runs.values())
     path = folder / f"{table}-{part.dataset}{training}.png"
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=100, bbox_inches="tight")
     plt.close(figure)
     print(f"{table}: {path}")
 
