@@ -345,6 +345,19 @@ def test_moved_images():
     )
 
 
+def test_models_with_a_corruption_of_their_own_face_the_noise_of_others():
+    data = protocols.load_digits_splits()
+    settings = {"random_state": 0, "max_epochs": 1, "sigma": 0.25}
+    model = clone(protocols.protocols()["digits"].models["DAAE"])
+    model.set_params(corruption=MovedImages(8, 1, 5, 0.1), **settings)
+    model.fit(data["train"][0])
+    X = data["test"][0]
+    found = measures.reconstruction(model, data)
+    noise = np.random.default_rng(0).normal(size=X.shape).astype(np.float32)
+    expected = np.mean((model.reconstruct(X + 0.25 * noise) - X) ** 2)
+    assert found["mean"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_averaged_weights():
     """They are the mean over the last epochs, and training knows nothing of them."""
     X = protocols.load_digits_splits()["train"][0]

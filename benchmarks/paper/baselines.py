@@ -5,6 +5,12 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 
 
+def add_noise(X, sigma, random_state=None):
+    """Return X with Gaussian noise of standard deviation `sigma`."""
+    noise = np.random.default_rng(random_state).normal(size=X.shape)
+    return X + sigma * noise.astype(np.float32)
+
+
 class PCABaseline(BaseEstimator):
     """PCA with what the tables ask of a model.
 
@@ -32,8 +38,7 @@ class PCABaseline(BaseEstimator):
 
     def reconstruct(self, X, *, corrupt=False, random_state=None):
         if corrupt:
-            noise = np.random.default_rng(random_state).normal(size=X.shape)
-            X = X + self.sigma * noise.astype(np.float32)
+            X = add_noise(X, self.sigma, random_state)
         return self.pca_.inverse_transform(self.pca_.transform(X))
 
     def sample(self, n_samples, random_state=None, *, n_steps=0):
