@@ -31,6 +31,8 @@ def resolve_device(device):
         # only has a name, for every kind of device that torch knows.
         torch.zeros(1, device=device).item()
         return torch.device(device)
+    # Which of these depends on what was asked for (an unknown name, no name at all, a
+    # build without CUDA, "meta") and on the version of torch.
     except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
             f"device={device!r} cannot be used on this machine. Devices here: "
