@@ -428,7 +428,7 @@ def test_transfer():
 def test_grey():
     X = np.random.default_rng(0).random((5, 3 * 4), dtype=np.float32)
     red, green, blue = X.reshape(5, 3, 4).swapaxes(0, 1)
-    expected = 0.299 * red + 0.587 * green + 0.114 * blue
+    expected = 0.2125 * red + 0.7154 * green + 0.0721 * blue
     np.testing.assert_allclose(measures.to_grey(X), expected, rtol=1e-6)
 
 

@@ -244,8 +244,8 @@ def default_kernel_density(model, data, *, steps, n_samples):
 
 
 def to_grey(X):
-    """Return colour images as grey ones, by the luminance of ITU-R BT.601."""
-    weights = np.float32([0.299, 0.587, 0.114])
+    """Return colour images as grey ones, weighted as scikit-image's `rgb2gray` has it."""
+    weights = np.float32([0.2125, 0.7154, 0.0721])
     return in_batches(
         lambda rows, _: np.einsum("nci,c->ni", rows.reshape(len(rows), 3, -1), weights),
         X,

@@ -299,19 +299,28 @@ def faces(records):
 
 def pictures():
     """Return all pictures that have been drawn."""
-    names = sorted(path.name for path in PICTURES.glob("*.png"))
-    captions = [name.removesuffix(".png").replace("-", ", ") for name in names]
-    captions = [caption.replace("fig", "Figure ", 1) for caption in captions]
+    paths = sorted(PICTURES.glob("*.png"))
     return "\n\n".join(
-        f"{caption}:\n\n![{caption}](images/paper/{name})"
-        for caption, name in zip(captions, names, strict=True)
+        f"{caption(path)}:\n\n![{caption(path)}](images/paper/{path.name})"
+        for path in paths
     )
+
+
+def caption(path):
+    """Return what a picture shows: a figure, of models of a data set."""
+    figure, dataset, *training = path.stem.split("-")
+    words = [figure.replace("fig", "Figure "), dataset]
+    if training:  # the charts are of all models
+        words += next(p.models for p in TABLES[figure] if p.dataset == dataset)
+        words += [training[0].replace("epochs", " epochs")]
+        words += ["CPU budget"] if "cpu_budget" in training else []
+    return ", ".join(words)
 
 
 def summary(records):
     """Return what was run, where and when."""
     environments = {}
-    n_records = 0
+    n_records = n_dirty = 0
     for of_models in records.values():
         for trainings in of_models.values():
             for record in (r for of_seeds in trainings.values() for r in of_seeds):
@@ -319,10 +328,14 @@ def summary(records):
                 name = f"{e['gpu'] or e['cpu']}, torch {e['torch']}"
                 environments.setdefault(name, []).append(e["date"])
                 n_records += 1
+                n_dirty += record["revision"].endswith("-dirty")
     machines = "; ".join(
         f"{name}, {min(dates)} to {max(dates)}" for name, dates in environments.items()
     )
-    return f"{n_records} records stand here, of these machines and dates: {machines}."
+    return (
+        f"{n_records} records stand here, of these machines and dates: {machines}. "
+        f"{n_dirty} of them began with changes in the code that were yet to commit."
+    )
 
 
 def page():

@@ -416,8 +416,8 @@ def protocols():
         ),
         "mnist_tuning": Protocol(load_mnist_to_tune, to_tune(), epochs=8),
         # A fortieth of the paper's epochs, at fifty times its rate, which falls to a
-        # tenth of that. At the full rate the two players of the adversarial game
-        # keep the codes from telling anything: there the loss stays at 0.21.
+        # tenth of that. Where the two players of the adversarial game had the rate of
+        # the reconstruction, codes told nothing: the loss stayed at 0.21.
         "omniglot": Protocol(
             load_omniglot,
             omniglot,
