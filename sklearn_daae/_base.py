@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metadata_routing import UNUSED
@@ -396,7 +397,7 @@ def find_autoencoder(estimator, X):
     Parameters
     ----------
     estimator : estimator of this package, or Pipeline or search that holds one
-        Of a pipeline, the last; of a search, the best.
+        Of a pipeline, the last; of a search, the best. It may be frozen.
 
     X : array-like of shape (n_samples, n_features), or None
         What the steps before it are given.
@@ -409,6 +410,8 @@ def find_autoencoder(estimator, X):
     if isinstance(estimator, BaseAutoencoder):
         check_is_fitted(estimator)
         return estimator, X
+    if isinstance(estimator, FrozenEstimator):
+        return find_autoencoder(estimator.estimator, X)
     if hasattr(estimator, "best_estimator_"):
         return find_autoencoder(estimator.best_estimator_, X)
     if isinstance(estimator, Pipeline):
@@ -423,6 +426,8 @@ def find_autoencoder(estimator, X):
 
 
 def _holds_autoencoder(estimator):
+    if isinstance(estimator, FrozenEstimator):
+        return _holds_autoencoder(estimator.estimator)
     estimator = getattr(estimator, "best_estimator_", estimator)
     if isinstance(estimator, Pipeline):
         return any(map(_holds_autoencoder, estimator))

@@ -64,34 +64,42 @@ class SklearnTasks(Callback):
     context : sklearn.callback.CallbackContext
         The context of its `fit`.
 
-    X : ndarray
+    X, y : ndarray, and what `fit` was given
         The training data.
+
+    batches : Batches
+        Of it, what is trained on.
     """
 
-    def __init__(self, estimator, context, X):
-        self.estimator = estimator
+    def __init__(self, estimator, context, X, y, batches):
         self.context = context
-        self.X = X
+        self.batches = batches
+        self.of_fit = {"estimator": estimator, "X": X, "y": y}
 
     def on_train_begin(self, net, **kwargs):
-        self.context.call_on_fit_task_begin(estimator=self.estimator, X=self.X)
+        self.context.call_on_fit_task_begin(**self.of_fit)
 
     def on_epoch_begin(self, net, **kwargs):
         self.epoch_ = self.context.subcontext(task_name="epoch")
-        self.epoch_.call_on_fit_task_begin(estimator=self.estimator, X=self.X)
+        self.epoch_.call_on_fit_task_begin(**self.of_fit)
 
     def on_epoch_end(self, net, **kwargs):
-        if self._end(self.epoch_, net):
+        def fitted():
+            return self.of_fit["estimator"]._fitted_attributes(net, self.batches)
+
+        if self._end(self.epoch_, fitted):
             raise KeyboardInterrupt  # how skorch's callbacks end a training
 
-    def on_train_end(self, net, **kwargs):
-        self._end(self.context, net)
+    def end(self, fitted):
+        """Tell that the fit is over, and what its attributes are.
 
-    def _end(self, task, net):
+        Not `on_train_end`, where other callbacks may have yet to change the weights.
+        """
+        self._end(self.context, lambda: fitted)
+
+    def _end(self, task, fitted):
         return task.call_on_fit_task_end(
-            estimator=self.estimator,
-            X=self.X,
-            reconstruction_attributes=lambda: {"net_": net},
+            **self.of_fit, reconstruction_attributes=fitted
         )
 
 

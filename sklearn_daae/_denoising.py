@@ -215,7 +215,7 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         return DenoisingObjective(corruption=self._corruption())
 
     @torch.inference_mode()
-    def _after_training(self, batches, *, goes_on):
+    def _fitted_attributes(self, net, batches, *, goes_on=False):
         """Fit a Gaussian to the codes of what it was trained on, a block at a time."""
         n_samples, mean, covariance = 0, 0.0, 0.0
         if goes_on:
@@ -223,7 +223,6 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
             # needs, and codes of networks that have changed since no further.
             n_samples = min(self.n_codes_, max(0, _N_REMEMBERED - len(batches.rows)))
             mean, covariance = self.code_mean_, self.code_covariance_
-        net = self.net_
         with net.global_generator(np.random.default_rng(0)):
             for x in Batches(batches.source, rows=batches.rows, batch_size=1024):
                 Z = net.module_.encode(net.module_.scale(x)).cpu().double().numpy()
@@ -235,8 +234,12 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
                 covariance = (1 - share) * covariance + share * (within + between)
                 mean = mean + share * difference
                 n_samples += len(Z)
-        self.n_codes_ = n_samples
-        self.code_mean_, self.code_covariance_ = mean, covariance
+        return {
+            **super()._fitted_attributes(net, batches),
+            "code_mean_": mean,
+            "code_covariance_": covariance,
+            "n_codes_": n_samples,
+        }
 
     def _draw_codes(self, n_samples, generator):
         # A root of the covariance by eigenvectors: it may be singular.

@@ -1,5 +1,6 @@
 """The skorch net that trains the networks of an estimator."""
 
+import pickle
 import warnings
 from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
@@ -60,6 +61,10 @@ class AutoencoderNet(NeuralNet):
         Whether code of the user's may draw from global generators, as the dropout of
         a module does.
 
+    has_own_networks : bool
+        Whether a network is the user's own, which may go through a layer twice, or
+        share it with another: its weights move only once all gradients are known.
+
     structure : dict
         The estimator's parameters that the networks and optimisers were made with.
 
@@ -79,6 +84,7 @@ class AutoencoderNet(NeuralNet):
         precision,
         random,
         draws_globally,
+        has_own_networks,
         structure,
         device,
         callbacks,
@@ -91,6 +97,7 @@ class AutoencoderNet(NeuralNet):
         self.precision = precision
         self.random = random
         self.draws_globally = draws_globally
+        self.has_own_networks = has_own_networks
         self.structure = structure
         super().__init__(
             module,
@@ -140,44 +147,50 @@ class AutoencoderNet(NeuralNet):
 
         `observers` are callbacks of this training only, told before all others.
         """
-        lasting = self.callbacks_
         # One for all epochs, since recorded steps go on drawing from it.
         self.generator_ = torch.Generator(self.device)
         self.replayed_step_ = None
         keep_freed_memory()
-        self.callbacks_ = [*((type(c).__name__, c) for c in observers), *lasting]
+        self.observers_ = observers
         datasets = {
             "dataset_train": training.dataset,
             "dataset_valid": None if validation is None else validation.dataset,
         }
-        try:
-            self.notify("on_train_begin", X=training.dataset, y=None)
-            for epoch in range(epochs):
+        self.notify("on_train_begin", X=training.dataset, y=None)
+        for epoch in range(epochs):
+            n_whole = len(self.history_)
+            try:
                 self.notify("on_epoch_begin", **datasets)
-                try:
-                    self.run_single_epoch(training)
-                    if validation is not None:
-                        error = self.validation_error(validation)
-                        self._refuse_divergence(np.isfinite(error))
-                        self._record_loss("valid_loss", error)
-                except KeyboardInterrupt:
-                    if epoch == 0:
-                        raise
-                    self._keep_interrupted()
-                    break
-                if self._end_epoch(**datasets):
-                    break
-            self.notify("on_train_end", X=training.dataset, y=None)
-        finally:
-            self.callbacks_ = lasting
+                self.run_single_epoch(training)
+                if validation is not None:
+                    error = self.validation_error(validation)
+                    self._refuse_divergence(np.isfinite(error))
+                    self._record_loss("valid_loss", error)
+            except KeyboardInterrupt:
+                if epoch == 0:
+                    raise
+                self._keep_interrupted(n_whole)
+                break
+            if self._end_epoch(**datasets):
+                break
+        self.notify("on_train_end", X=training.dataset, y=None)
         # What only training needs, and its memory.
         self.module_.zero_grad()
-        del self.learners_, self.generator_, self.replayed_step_
+        del self.learners_, self.generator_, self.replayed_step_, self.observers_
         return self
 
-    def _keep_interrupted(self):
+    def notify(self, method_name, **cb_kwargs):
+        """Tell the net itself, the observers of this training and the callbacks."""
+        getattr(self, method_name)(self, **cb_kwargs)
+        for listener in self._listeners():
+            getattr(listener, method_name)(self, **cb_kwargs)
+
+    def _listeners(self):
+        return [*self.observers_, *(callback for _, callback in self.callbacks_)]
+
+    def _keep_interrupted(self, n_whole):
         """Keep what the epochs before an interrupted one have brought."""
-        del self.history_[-1]
+        del self.history_[n_whole:]
         self._set_training(False)
         warnings.warn(
             f"Training interrupted by user after {len(self.history_)} epochs. The "
@@ -192,9 +205,9 @@ class AutoencoderNet(NeuralNet):
         """
         stop = False
         self.on_epoch_end(self, **datasets)
-        for _, callback in self.callbacks_:
+        for listener in self._listeners():
             try:
-                callback.on_epoch_end(self, **datasets)
+                listener.on_epoch_end(self, **datasets)
             except KeyboardInterrupt:
                 stop = True
         return stop
@@ -222,6 +235,7 @@ class AutoencoderNet(NeuralNet):
                     step = dict(zip(self.objective.loss_names, losses[-1], strict=True))
                     loss = losses[-1][0]
                     self.history.record_batch("train_loss", loss.item())
+                    self.history.record_batch("train_batch_size", len(x))
                     self.notify("on_batch_end", **batch, loss=loss, y_pred=None, **step)
         self._set_training(False)
         self._record_epoch(torch.stack(losses).cpu().double().numpy(), sizes)
@@ -245,15 +259,23 @@ class AutoencoderNet(NeuralNet):
         """Return what takes a step: on a GPU, where it can be, a recording of it."""
         if self.device.type != "cuda" or not self._can_be_recorded():
             return self._losses_of_step
-        # A recording moves the same weights for good.
-        moves = [p.requires_grad for p in self.module_.parameters()]
-        if self.replayed_step_ is None or moves != self.replayed_moves_:
-            self.replayed_moves_ = moves
+        settings = self._recorded_settings()
+        if self.replayed_step_ is None or settings != self.replayed_settings_:
+            self.replayed_settings_ = settings
             self.replayed_step_ = ReplayedStep(
                 self._losses_of_step, self.generator_, self.optimizer_.optimizers
             )
         self.replayed_step_.read_learning_rates()
         return self.replayed_step_
+
+    def _recorded_settings(self):
+        """Return what a recording has for good, though callbacks may change it."""
+        moves = [p.requires_grad for p in self.module_.parameters()]
+        options = [
+            {k: v for k, v in group.items() if k not in ("params", "lr")}
+            for group in self.optimizer_.param_groups
+        ]
+        return pickle.dumps((self.objective, moves, options))
 
     def _can_be_recorded(self):
         """Tell whether a step is the same kernels each time, and no one listens.
@@ -292,8 +314,9 @@ class AutoencoderNet(NeuralNet):
         for parameter in self.updates_[update]:
             parameter.grad = None
         learner = self.learners_[update]
+        can_move_early = not (self.watches_gradients_ or self.has_own_networks)
         # Limited to these weights, the backward pass does not even compute the rest.
-        with learning(None if self.watches_gradients_ else learner):
+        with learning(learner if can_move_early else None):
             loss.backward(inputs=parameters)
         if self.watches_gradients_:
             named = [
@@ -394,8 +417,8 @@ class AutoencoderNet(NeuralNet):
         """Pickle from the CPU, so that the pickle loads where there is no GPU."""
         state = vars(self).copy()
         states = self._optimizer_states()
-        transient = "updates", "learners", "generator", "replayed_step", "module"
-        for name in (*self._optimizers, *transient):
+        transient = "updates", "learners", "generator", "replayed_step", "observers"
+        for name in (*self._optimizers, *transient, "module"):
             state.pop(f"{name}_", None)
         state["module"] = self.module_
         if self.device.type != "cpu":

@@ -164,7 +164,9 @@ class EveryUpdate(torch.optim.Optimizer):
 
     def __init__(self, optimizers):
         self.optimizers = optimizers
-        self.defaults = {}
+        # What all have, such as "betas": a scheduler looks for what it is to change.
+        first, *others = [o.defaults for o in optimizers] or [{}]
+        self.defaults = {k: v for k, v in first.items() if all(k in o for o in others)}
         self._opt_called = True  # else schedulers warn that no step was taken
 
     @property

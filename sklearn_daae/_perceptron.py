@@ -40,7 +40,8 @@ class MultilayerPerceptron(nn.Sequential):
 
     def forward(self, x):
         """Return the output of the last layer."""
-        if self.training and torch.is_grad_enabled() and x.device.type == "cpu":
+        is_batch = x.dim() == 2 and x.device.type == "cpu"
+        if is_batch and self.training and torch.is_grad_enabled():
             parameters = self._parameters_as_made()
             if parameters is not None:
                 return _Passes.apply(x, *parameters)

@@ -67,7 +67,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             kept, as in scikit-learn's multilayer perceptrons.
         """
         goes_on = self.warm_start and hasattr(self, "net_")
-        return self._train(X, goes_on=goes_on, single_pass=False)
+        return self._train(X, y, goes_on=goes_on, single_pass=False)
 
     def partial_fit(self, X, y=None):
         """Train for one epoch on the rows given, going on from the present state.
@@ -97,9 +97,9 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             As in `fit`, or if a parameter that shapes the networks or optimisers has
             changed since they were made.
         """
-        return self._train(X, goes_on=hasattr(self, "net_"), single_pass=True)
+        return self._train(X, y, goes_on=hasattr(self, "net_"), single_pass=True)
 
-    def _train(self, X, *, goes_on, single_pass):
+    def _train(self, X, y, *, goes_on, single_pass):
         """Do what `fit` and `partial_fit` share."""
         self._check_parameters()
         device = resolve_device(self.device)
@@ -126,19 +126,23 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 else:
                     net = self._new_net(device)
 
-                observers = []
                 early_stopping = self.early_stopping and not single_pass
+                training, validation = self._batches(X, device, early_stopping)
+                observers = []
                 if early_stopping:
                     observers.append(StopsEarly(self.n_iter_no_change, self.tol))
                 if context is not None:
-                    observers.append(SklearnTasks(self, context, X))
+                    tasks = SklearnTasks(self, context, X, y, training)
+                    observers.append(tasks)
                 if self.verbose and not single_pass:
                     bar = EpochProgressBar(type(self).__name__, n_epochs)
                     observers.append(stack.enter_context(closing(bar)))
-                training, validation = self._batches(X, device, early_stopping)
                 net.fit_loop(training, validation, n_epochs, observers=observers)
-                self.net_ = net
-                self._after_training(training, goes_on=goes_on and single_pass)
+                goes_on = goes_on and single_pass
+                fitted = self._fitted_attributes(net, training, goes_on=goes_on)
+                vars(self).update(fitted)
+                if context is not None:
+                    tasks.end(fitted)
         finally:
             release_memory(device)
         return self
@@ -166,8 +170,9 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             validation = Batches(source, rows=held_out, batch_size=1024)
         return Batches(source, rows=rows, batch_size=self.batch_size), validation
 
-    def _after_training(self, batches, *, goes_on):
-        """Learn what else a fitted model needs of the rows that it was trained on."""
+    def _fitted_attributes(self, net, batches, *, goes_on=False):
+        """Return what a model has after training on the batches, by name."""
+        return {"net_": net}
 
     def _validated(self, X, *, reset, min_samples=1):
         X = validate_data(
@@ -221,8 +226,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     def _new_net(self, device):
         """Return a net with fresh networks and optimisers."""
         structure = self._structure()
-        if structure["image_shape"] is not None:
-            check_image_size(structure["image_shape"], self.n_features_in_)
+        self._check_image_size(structure)
         random = private_generator(self.random_state)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
         borrowed = borrowed_global_generator(random, cpu)
@@ -253,9 +257,17 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     def _check_structure(self):
         """Refuse parameters that the fitted networks were not made with."""
         structure = self._structure()
+        self._check_image_size(structure)
+        kind, _ = structure["network"]
         for name, value in self.net_.structure.items():
-            if structure[name] != value:
+            # Fully connected networks know nothing of the shape of images.
+            is_used = name != "image_shape" or kind != "mlp"
+            if is_used and structure[name] != value:
                 _refuse_change(name, value, structure[name])
+
+    def _check_image_size(self, structure):
+        if structure["image_shape"] is not None:
+            check_image_size(structure["image_shape"], self.n_features_in_)
 
     def _net_settings(self, device):
         """Return what may change between two trainings of the same networks."""
@@ -265,6 +277,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         return {
             "objective": objective,
             "draws_globally": objective.draws_globally or self._has_own_networks(),
+            "has_own_networks": self._has_own_networks(),
             "learning_rates": self._learning_rates(),
             "learning_rate_decay": self.learning_rate_decay,
             "precision": self.precision,

@@ -11,7 +11,7 @@ from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.utils import Bunch, check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import find_autoencoder
+from ._base import BaseAutoencoder, find_autoencoder
 from ._device import release_memory, resolve_device
 from ._parameters import check_image_shape, check_image_size
 from ._random import private_generator
@@ -346,7 +346,10 @@ def shift_robustness(
     images = values.reshape(len(values), *image_shape)
     low = 0
     if seen is X:  # no step before it has mapped X elsewhere
-        low, _ = getattr(model, "input_range", None) or (0, 1)
+        input_range = getattr(model, "input_range", None)
+        if isinstance(model, BaseAutoencoder):  # as it was in fit
+            input_range = model.net_.structure["input_range"]
+        low, _ = input_range or (0, 1)
     Z = np.asarray(encode(values))
     similarity, accuracy = np.empty((2, len(shifts), len(shifts)))
     for i, down in enumerate(shifts):

@@ -551,7 +551,7 @@ def test_cannot_go_on_with_other_networks(X, parameter, value):
 def test_goes_on_with_other_training_parameters(X):
     model = DAAETransformer(**SMALL).fit(X)
     model.set_params(sigma=0.1, batch_size=30, encoder_layer_sizes=[32])
-    model.partial_fit(X)
+    model.set_params(image_shape=(1, 8, 8)).partial_fit(X)  # for pictures
     before = weights(model)
     model.set_params(learning_rate=1e-9).partial_fit(X)
     np.testing.assert_allclose(weights(model), before, atol=1e-6)
@@ -629,6 +629,11 @@ class Breaks(Callback):
             raise self.error("broken")
 
 
+class BreaksBefore(Breaks):
+    on_epoch_begin = Breaks.on_batch_end
+    on_batch_end = Callback.on_batch_end
+
+
 @pytest.mark.parametrize(
     ("epoch", "error"), [(1, RuntimeError), (2, RuntimeError), (1, KeyboardInterrupt)]
 )
@@ -642,9 +647,10 @@ def test_a_failed_fit_leaves_the_estimator_unfitted(Estimator, X, epoch, error):
         model.transform(X)
 
 
-def test_an_interrupted_fit_is_kept_as_in_scikit_learn(Estimator, X):
+@pytest.mark.parametrize("kind", [Breaks, BreaksBefore])
+def test_an_interrupted_fit_is_kept_as_in_scikit_learn(Estimator, X, kind):
     settings = {**SMALL, "max_epochs": 9}
-    model = make(Estimator, **settings, callbacks=[Breaks(4, KeyboardInterrupt)])
+    model = make(Estimator, **settings, callbacks=[kind(4, KeyboardInterrupt)])
     with pytest.warns(UserWarning, match="interrupted by user after 3 epochs"):
         model.fit(X)
     assert model.n_epochs_ == len(model.loss_curve_) == 3

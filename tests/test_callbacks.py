@@ -23,6 +23,7 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from sklearn_daae import DAAETransformer, iDAAETransformer
+from sklearn_daae.metrics import EstimatorScorer, reconstruction_error
 
 from .conftest import ADVERSARIAL, SMALL, VARIATIONAL, make, weights
 
@@ -139,6 +140,16 @@ def test_batch_callbacks(X):
     np.testing.assert_array_equal(weights(model), weights(plain))
 
 
+def test_batches_scored_in_training(X):
+    sizes = iter([64, 64, 64, 64, 44] * 2)
+    scoring = skorch.callbacks.BatchScoring(
+        lambda net, X, y: next(sizes), name="size", on_train=True
+    )
+    model = DAAETransformer(**SMALL, callbacks=[scoring]).fit(X)
+    expected = (4 * 64 * 64 + 44 * 44) / 300
+    assert model.net_.history[:, "size"] == pytest.approx([expected] * 2)
+
+
 def test_early_stopping_of_skorch(X):
     settings = {**SMALL, "max_epochs": 30, "learning_rate": 1e-9}
     stop = skorch.callbacks.EarlyStopping("train_loss", patience=3, threshold=0.01)
@@ -165,6 +176,28 @@ def test_schedulers_of_skorch_scale_every_update(X):
     model = DAAETransformer(**settings, callbacks=[scheduler]).fit(X)
     rates = [group["lr"] for group in model.net_.optimizer_.param_groups]
     assert rates == pytest.approx([2e-5, 2e-5, 1e-5])
+
+
+def test_schedulers_of_skorch_change_momentum(X):
+    scheduler = skorch.callbacks.LRScheduler(
+        torch.optim.lr_scheduler.OneCycleLR,
+        max_lr=1e-3,
+        total_steps=11,
+        step_every="batch",
+    )
+    model = DAAETransformer(**SMALL, callbacks=[scheduler]).fit(X)
+    for group in model.net_.optimizer_.param_groups:
+        assert group["betas"] == pytest.approx((0.95, 0.999))
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_a_net_pickled_in_training_holds_no_data(X, verbose, tmp_path):
+    checkpoint = skorch.callbacks.Checkpoint(
+        monitor=None, f_params=None, f_pickle="net.pkl", dirname=tmp_path
+    )
+    settings = {**SMALL, "callbacks": [checkpoint], "verbose": verbose}
+    DAAETransformer(**settings).fit(np.repeat(X, 10, axis=0))
+    assert (tmp_path / "net.pkl").stat().st_size < 10 * X.nbytes / 2
 
 
 @pytest.mark.parametrize(
@@ -302,6 +335,53 @@ def test_sklearn_progress_bar_in_a_grid_search(X, y, progress_bar, capsys):
     out = capsys.readouterr().out
     assert "GridSearchCV - fit" in out
     assert "DAAETransformer - fit" in out
+
+
+class SetsWeightsToZero(skorch.callbacks.Callback):
+    """Stands for those that end with weights of another epoch, or of several."""
+
+    def on_train_end(self, net, **kwargs):
+        for parameter in net.module_.parameters():
+            parameter.data.zero_()
+
+
+def test_sklearn_callbacks_get_fitted_estimators(Estimator, X, y):
+    pytest.importorskip("sklearn.callback", exc_type=ImportError)
+    seen = []
+
+    class Samples:
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, y, fitted_estimator):
+            seen.append(y)
+            samples.append(fitted_estimator.sample(3, random_state=0))
+
+    for n_components in (4, 2):  # the second time, of a model that was fitted
+        samples = []
+        model = make(Estimator, n_components=n_components)
+        model.set_callbacks(Samples()).fit(X, y)
+        assert not np.array_equal(samples[0], samples[1])
+        np.testing.assert_array_equal(samples[2], samples[1])
+    assert all(labels is y for labels in seen)
+    model.set_params(callbacks=[SetsWeightsToZero()]).fit(X, y)
+    np.testing.assert_array_equal(samples[-1], model.sample(3, random_state=0))
+
+
+def test_sklearn_scoring_monitor_scores_every_epoch(X, y):
+    callback = pytest.importorskip("sklearn.callback", exc_type=ImportError)
+    scoring = EstimatorScorer(reconstruction_error, random_state=0)
+    monitor = callback.ScoringMonitor(scoring={"score": scoring})
+    model = DAAETransformer(**SMALL).set_callbacks(monitor).fit(X, y)
+    scores = [row["score"] for row in monitor.get_logs().data if "score" in row]
+    assert len(scores) >= model.n_epochs_
+    assert scores[-1] == scoring(model, X)
 
 
 def test_sklearn_callbacks_hear_of_every_epoch_and_can_stop(X):

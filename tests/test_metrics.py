@@ -15,6 +15,7 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.neighbors import KernelDensity
@@ -258,6 +259,10 @@ def test_metrics_as_scorers(X, metric):
     seen = model[0].transform(X)
     assert scorer(model, X, y) == -metric(model[1], seen, random_state=0)
 
+    frozen = make_pipeline(model[0], FrozenEstimator(model[1]), SVC()).fit(X, y)
+    assert scorer(frozen, X, y) == scorer(model, X, y)
+    assert scorer(FrozenEstimator(model), X, y) == scorer(model, X, y)
+
     # Within a pipeline in a pipeline, and as the best of a search in a search.
     nested = make_pipeline(pipeline[:2], SVC()).fit(X, y)
     assert scorer(nested, X, y) == scorer(model, X, y)
@@ -350,7 +355,9 @@ def test_shift_robustness_looks_into_pipelines(digits):
     assert not np.allclose(alone.similarity, of_0.similarity)
     svm = make_pipeline(clone(model), SVC()).fit(X, y)
     search = GridSearchCV(make_pipeline(clone(model)), {}, cv=2).fit(X)
-    for estimator in (make_pipeline(model), svm, search):
+    later = clone(model).set_params(input_range=np.array([-1, 1])).fit(X)
+    later.set_params(input_range=None)
+    for estimator in (make_pipeline(model), svm, search, later):
         maps = shift_robustness(estimator, X, shifts=[0, 3])
         np.testing.assert_array_equal(maps.similarity, alone.similarity)
     # What enters is what a scaler before it would see.

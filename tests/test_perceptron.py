@@ -1,5 +1,7 @@
 """The passes of multilayer perceptrons in training, against those of autograd."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -78,6 +80,58 @@ def test_all_models_move_as_the_optimiser_would_move_them(Estimator, X):
     model = make(Estimator).fit(X)
     there = make(Estimator, callbacks=[WatchesGradients()]).fit(X)
     np.testing.assert_array_equal(weights(model), weights(there))
+
+
+class Twice(nn.Module):
+    """Puts two views of x through the layers of an encoder that was fitted before."""
+
+    def __init__(self, encoder, n_components):
+        super().__init__()
+        self.layers = deepcopy(encoder)
+        self.head = nn.Linear(encoder[-1].out_features, n_components)
+
+    def forward(self, x):
+        return self.head(self.layers(x) + self.layers(x.flip(1)))
+
+
+class Rows(Twice):
+    """Puts views of x through them as one tensor of three axes."""
+
+    def forward(self, x):
+        return self.head(self.layers(torch.stack([x, x.flip(1)], 1)).mean(1))
+
+
+@pytest.mark.parametrize("network", [Twice, Rows])
+def test_own_networks_use_layers_of_ours_more_than_once(X, network):
+    before = DAAETransformer(**SMALL).fit(X).encoder_
+    settings = {**SMALL, "encoder": lambda d, k: network(before, k)}
+    model = DAAETransformer(**settings).fit(X)
+    there = DAAETransformer(**settings, callbacks=[WatchesGradients()]).fit(X)
+    np.testing.assert_array_equal(weights(model), weights(there))
+    further = DAAETransformer(**{**settings, "max_epochs": 3}).fit(X)
+    assert not torch.equal(further.encoder_.head.weight, model.encoder_.head.weight)
+
+
+def test_own_networks_share_weights_with_layers_of_ours(X):
+    encoder = DAAETransformer(**SMALL).fit(X).encoder_
+
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = encoder
+
+        def forward(self, z):
+            hidden = torch.relu(z @ self.layers[2].weight)
+            return hidden @ self.layers[0].weight
+
+    start = deepcopy(encoder.state_dict())
+    fits = []
+    for callbacks in ([], [WatchesGradients()]):
+        encoder.load_state_dict(start)
+        settings = {"encoder": lambda d, k: encoder, "decoder": lambda k, d: Tied()}
+        model = DAAETransformer(**SMALL, **settings, callbacks=callbacks).fit(X)
+        fits.append(weights(model))
+    np.testing.assert_array_equal(*fits)
 
 
 # torch warns of a first layer, whose input needs no gradient.

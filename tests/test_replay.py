@@ -58,6 +58,14 @@ def test_what_is_recorded(X, recorders):
     # A recording moves the same weights for good.
     net.module_.decoder[0].requires_grad_(False)
     assert net._fastest_step() is not step
+    # Nor does it see a level of the corruption or a moment of Adam's that changes.
+    for change in (
+        lambda: setattr(net.objective.corruption, "sigma", 0.1),
+        lambda: net.optimizer_.param_groups[0].update(betas=(0.5, 0.999)),
+    ):
+        step = net._fastest_step()
+        change()
+        assert net._fastest_step() is not step
     net.device = torch.device("cpu")
     assert net._fastest_step() == net._losses_of_step
 

@@ -244,7 +244,7 @@ def default_kernel_density(model, data, *, steps, n_samples):
 
 
 def to_grey(X):
-    """Return colour images as grey ones, weighted as scikit-image's `rgb2gray` has it."""
+    """Return colour images as grey ones, weighted as by scikit-image's `rgb2gray`."""
     weights = np.float32([0.2125, 0.7154, 0.0721])
     return in_batches(
         lambda rows, _: np.einsum("nci,c->ni", rows.reshape(len(rows), 3, -1), weights),

@@ -112,8 +112,9 @@ def shape_to_draw(image_shape, model):
 
 def range_of(model, X):
     """Return what is black and what is white in the space of X."""
-    if model.input_range is not None:
-        return tuple(map(float, model.input_range))
+    input_range = model.net_.structure["input_range"]
+    if input_range is not None:
+        return tuple(map(float, input_range))
     if model.reconstruction_loss_ == "bce":
         return 0.0, 1.0
     return float(np.min(X)), float(np.max(X))
