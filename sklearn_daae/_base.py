@@ -407,13 +407,10 @@ def find_autoencoder(estimator, X):
     TypeError
         If there is none.
     """
+    estimator = _unwrapped(estimator)
     if isinstance(estimator, BaseAutoencoder):
         check_is_fitted(estimator)
         return estimator, X
-    if isinstance(estimator, FrozenEstimator):
-        return find_autoencoder(estimator.estimator, X)
-    if hasattr(estimator, "best_estimator_"):
-        return find_autoencoder(estimator.best_estimator_, X)
     if isinstance(estimator, Pipeline):
         for i, step in reversed([*enumerate(estimator)]):
             if _holds_autoencoder(step):
@@ -425,10 +422,17 @@ def find_autoencoder(estimator, X):
     )
 
 
-def _holds_autoencoder(estimator):
+def _unwrapped(estimator):
+    """Return what is frozen, or what a search found best; else the estimator itself."""
     if isinstance(estimator, FrozenEstimator):
-        return _holds_autoencoder(estimator.estimator)
-    estimator = getattr(estimator, "best_estimator_", estimator)
+        return _unwrapped(estimator.estimator)
+    if hasattr(estimator, "best_estimator_"):
+        return _unwrapped(estimator.best_estimator_)
+    return estimator
+
+
+def _holds_autoencoder(estimator):
+    estimator = _unwrapped(estimator)
     if isinstance(estimator, Pipeline):
         return any(map(_holds_autoencoder, estimator))
     return isinstance(estimator, BaseAutoencoder)
