@@ -9,10 +9,14 @@ import torch
 
 from ._base import BaseAutoencoder
 from ._losses import ADVERSARIAL_LOSSES
-from ._objectives import AdversarialObjective
+from ._objectives import AdversarialObjective, BalancedObjective
 from ._parameters import LAYER_SIZES
 from ._priors import Prior
 from ._sklearn_compat import Interval, StrOptions
+
+# What "auto" is: see the estimators' parameter.
+_ADVERSARIAL_WEIGHTS = {"joint": 0.1, "separate": 1.0}
+_OBJECTIVES = {"joint": BalancedObjective, "separate": AdversarialObjective}
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -20,9 +24,10 @@ class AdversarialAutoencoder(BaseAutoencoder):
     """What the models with a discriminator share."""
 
     prior: object = "normal"
-    adversarial_weight: float = 1.0
+    update: str = "joint"
+    adversarial_weight: float | str = "auto"
     adversarial_loss: str = "non_saturating"
-    discriminator_layer_sizes: Sequence[int] = (1000, 1000)
+    discriminator_layer_sizes: str | Sequence[int] = "auto"
     discriminator: Callable[[int], torch.nn.Module] | None = None
     discriminator_optimizer: str | tuple[str, dict] | None = None
     discriminator_learning_rate: float | None = None
@@ -30,7 +35,11 @@ class AdversarialAutoencoder(BaseAutoencoder):
     _parameter_constraints: ClassVar[dict] = {
         **BaseAutoencoder._parameter_constraints,
         "prior": "no_validation",  # `Prior` says more itself
-        "adversarial_weight": [Interval(Real, 0, None, closed="left")],
+        "update": [StrOptions(set(_OBJECTIVES))],
+        "adversarial_weight": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "adversarial_loss": [StrOptions(set(ADVERSARIAL_LOSSES))],
         "discriminator_layer_sizes": LAYER_SIZES,
         "discriminator": [callable, None],
@@ -46,41 +55,47 @@ class AdversarialAutoencoder(BaseAutoencoder):
         Prior(self.prior, self.n_components)
 
     def _objective(self):
-        return AdversarialObjective(
+        Objective = _OBJECTIVES[self.update]
+        return Objective(
             corruption=self._corruption(),
             prior=Prior(self.prior, self.n_components),
             adversarial_loss=ADVERSARIAL_LOSSES[self.adversarial_loss],
+            adversarial_weight=self._adversarial_weight(),
             n_integration_steps=getattr(self, "M", None),
         )
+
+    def _adversarial_weight(self):
+        if self.adversarial_weight != "auto":
+            return self.adversarial_weight
+        return _ADVERSARIAL_WEIGHTS[self.update]
 
     def _network_sizes(self):
         return {**super()._network_sizes(), "discriminator": (self.n_components, 1)}
 
     def _optimizers(self):
-        # Each update has its own optimiser and state. With the losses summed into one,
-        # the adversarial gradient would swamp the mean over pixels.
         structure = self._structure()
         optimizer = structure["optimizer"]
-        return {
-            **super()._optimizers(),
-            "adversarial": optimizer,
-            "discriminator": structure["discriminator_optimizer"] or optimizer,
-        }
+        discriminator = structure["discriminator_optimizer"] or optimizer
+        optimizers = {**super()._optimizers(), "discriminator": discriminator}
+        if self.update == "separate":
+            # With a state of its own. With the losses summed into one, the adversarial
+            # gradient would swamp the mean over pixels.
+            optimizers["adversarial"] = optimizer
+        return optimizers
 
     def _learning_rates(self):
         discriminator = self.discriminator_learning_rate
-        return {
-            **super()._learning_rates(),
-            "adversarial": self.learning_rate * self.adversarial_weight,
-            "discriminator": self.learning_rate
-            if discriminator is None
-            else discriminator,
-        }
+        if discriminator is None:
+            discriminator = self.learning_rate
+        rates = {**super()._learning_rates(), "discriminator": discriminator}
+        if self.update == "separate":
+            rates["adversarial"] = self.learning_rate * self._adversarial_weight()
+        return rates
 
     @property
     def discriminator_(self):
         """The trained discriminator D, before its sigmoid."""
-        return self.net_.module_.discriminator
+        return self.net_.model_.discriminator
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -111,31 +126,42 @@ class AAETransformer(AdversarialAutoencoder):
         the device, which returns a tensor or an array of shape (n_samples,
         n_components).
 
-    adversarial_weight : float, default=1.0
+    update : {"joint", "separate"}, default="joint"
+        How the encoder is moved. "joint" moves it once, by the sum of the gradients of
+        the reconstruction and of the match to the prior, balanced at the codes: ours,
+        see Notes. "separate" is Algorithm 1 of the paper, to the letter.
+
+    adversarial_weight : float or "auto", default="auto"
         Size of the encoder's adversarial update relative to its reconstruction update.
-        It multiplies that update's learning rate; a factor on the loss would be undone
-        by Adam's normalisation.
+        In the joint update it is the ratio of the two gradients at the codes, 0.1 by
+        default. In the separate one it multiplies that update's learning rate, 1.0 by
+        default; a factor on the loss would be undone by Adam's normalisation.
 
     adversarial_loss : {"non_saturating", "minimax"}, default="non_saturating"
         The encoder's adversarial loss: -log D(z_fake), or log(1 - D(z_fake)) as line 18
         of Algorithm 1 prints it.
 
     reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
-        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where
-        all of X lies in [0, 1], else "mse"; name one where parts of the data that are
-        fitted apart, as in cross-validation, may differ in that.
+        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where X
+        is not standardised, lies in [0, 1] and has a standard deviation of at least
+        0.1, else "mse"; name one where parts of the data that are fitted apart, as in
+        cross-validation, may differ in that.
 
-    encoder_layer_sizes, decoder_layer_sizes : int or array-like, default=(1000, 1000)
-        Sizes of the hidden layers, input side first.
+    encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
+        Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
+        1000) where more than 10,000 rows are first trained on.
 
-    discriminator_layer_sizes : int or array-like, default=(1000, 1000)
-        Sizes of the discriminator's hidden layers, input side first.
+    discriminator_layer_sizes : int, array-like or "auto", default="auto"
+        Sizes of the discriminator's hidden layers, input side first. "auto" is (64,
+        64).
 
     network : {"mlp", "conv"} or (str, dict), default="mlp"
-        Multilayer perceptrons of the sizes above, or the paper's convolutional network
-        for images, which needs `image_shape` and no layer sizes: four convolutions of
-        stride 2, with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter
-        of these, for a CPU. A discriminator is a multilayer perceptron either way.
+        Multilayer perceptrons of the sizes above, beside a linear layer from input to
+        output where at most 10,000 rows are first trained on (``("mlp", {"shortcut":
+        False})`` is always without); or the paper's convolutional network for images,
+        which needs `image_shape` and no layer sizes: four convolutions of stride 2,
+        with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
+        for a CPU. A discriminator is a multilayer perceptron either way.
 
     image_shape : (int, int, int), default=None
         Channels, height and width of the image that each row of X is, flattened in that
@@ -148,21 +174,35 @@ class AAETransformer(AdversarialAutoencoder):
         n_features)`` and ``discriminator(n_components)``. The decoder of the loss "bce"
         and the discriminator, of one output, give logits.
 
+    scaling : {"auto", "standard", "range", None}, default="auto"
+        How X is mapped as it is read, batch by batch; all that is in the space of X is
+        mapped back. "standard" subtracts the mean of each feature and divides by its
+        standard deviation, or by one number for all where half of them have at least a
+        quarter of the widest range, as pixels do. "range" maps `input_range` to [0, 1].
+        None leaves X as it is. "auto" is "range" with an `input_range`; None for X in
+        [0, 1] whose values lie mostly at either end, as in images of writing, or with
+        the loss "bce"; and else "standard". The numbers are those of the rows first
+        trained on, and stand in `scaling_`.
+
     input_range : (float, float), default=None
-        The least and the greatest value that X may have, such as ``(0, 255)``. X is
-        mapped to [0, 1] as it is read, batch by batch, so that images stay uint8 in
-        memory or in a memory-mapped file; and all that is in the space of X is mapped
-        back. It is checked in `fit` and `partial_fit`.
+        The least and the greatest value that X may have, such as ``(0, 255)``, which
+        `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
+        file. It is checked in `fit` and `partial_fit`.
 
-    optimizer : {"adam", "rmsprop"} or (str, dict), default="adam"
-        Optimiser of the encoder and the decoder, with its options in the second form:
-        ``("adam", {"betas": (0.5, 0.999)})``.
+    optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
+        Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
+        in the second form.
 
-    learning_rate : float, default=2e-4
+    learning_rate : float, default=2e-3
         Learning rate of the encoder and the decoder.
 
     learning_rate_decay : float, default=1.0
         Multiplies all learning rates after every epoch.
+
+    averaging : bool, default=True
+        Whether codes, reconstructions and samples are those of a running average of the
+        weights, over about the last seventeenth of the steps taken so far. Training
+        goes on from the weights themselves.
 
     discriminator_optimizer : str or (str, dict), default=None
         Optimiser of the discriminator. None is the same as `optimizer`.
@@ -170,11 +210,12 @@ class AAETransformer(AdversarialAutoencoder):
     discriminator_learning_rate : float, default=None
         Learning rate of the discriminator. None is the same as `learning_rate`.
 
-    batch_size : int, default=64
-        Samples in a mini-batch.
+    batch_size : int or "auto", default="auto"
+        Samples in a mini-batch. "auto" is 64, or 128 for more than 10,000 rows.
 
-    max_epochs : int, default=100
-        Passes over the data that `fit` makes.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data that `fit` makes. "auto" is what comes to 1,000 steps, or
+        to fewer in proportion for more than 1,000 features, and at least 10.
 
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
@@ -187,7 +228,8 @@ class AAETransformer(AdversarialAutoencoder):
         Epochs without improvement by at least `tol` after which to stop early.
 
     tol : float, default=1e-4
-        The least improvement that counts, of X as `input_range` maps it.
+        The least improvement that counts, as a part of the variance of the rows that
+        are held out.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the present state instead of starting over.
@@ -227,13 +269,20 @@ class AAETransformer(AdversarialAutoencoder):
         The mean reconstruction loss of each epoch.
 
     history_ : list of dict
-        The mean of every loss, one record an epoch.
+        The mean of every loss, one record an epoch. With the joint update also
+        "gradient_ratio", the size of the adversary's gradient at the codes beside the
+        reconstruction's before they are balanced, and "prior_distance", the sliced
+        Wasserstein distance of the codes of a batch from as many draws of the prior.
 
     n_epochs_ : int
         Epochs trained so far.
 
     reconstruction_loss_ : str
         The loss that was used, "bce" or "mse".
+
+    scaling_ : Scaling
+        How X is mapped, to ``(x - scaling_.shift) / scaling_.scale``: its attribute
+        `kind` is "standard", "range" or None.
 
     device_ : torch.device
         Where the networks are.
@@ -254,10 +303,18 @@ class AAETransformer(AdversarialAutoencoder):
 
     Notes
     -----
-    Training is Algorithm 1 of the paper without its corruption: for each mini-batch an
-    update of encoder and decoder on the reconstruction loss, one of the discriminator,
-    and one of the encoder on the adversarial loss, each with its own optimiser state.
-    It is `DAAETransformer(sigma=0)`, bit for bit.
+    With ``update="separate"``, training is Algorithm 1 of the paper without its
+    corruption: for each mini-batch an update of encoder and decoder on the
+    reconstruction loss, one of the discriminator, and one of the encoder on the
+    adversarial loss, each with its own optimiser state. With either update it is
+    `DAAETransformer(sigma=0)`, bit for bit.
+
+    The joint update is ours. It passes each network once, and moves the encoder by the
+    gradient of the reconstruction at the codes plus one towards the prior, whose size
+    is `adversarial_weight` times that of the first, over the batch: the sum of the unit
+    vectors of the adversary's gradient and of that of the sliced Wasserstein distance
+    from the prior, along 50 random directions. What it brings is measured in
+    `doc/defaults.md`. `as_published` gives the paper's settings.
 
     References
     ----------

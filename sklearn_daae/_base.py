@@ -66,17 +66,15 @@ class BaseAutoencoder(
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float32
-            The reconstructions R(z), in the range of the training data.
+            The reconstructions R(z), in the space of the training data; in float64
+            where float32 cannot hold them, of large offsets such as timestamps.
         """
         check_is_fitted(self)
-        Z = self._validated_codes(Z)
-        module = self.net_.module_
-        return self._map(
-            lambda z, _: module.unscale(module.decode(z)), Z, self.n_features_in_
-        )
+        codes = Rows(self._validated_codes(Z), self.device_)
+        return self._map_back(lambda z, _: self.net_.model_.decode(z), codes)
 
     def corrupt(self, X, random_state=None):
-        """Draw from the corruption process.
+        """Draw from the corruption process, every row at the level `sigma`.
 
         Parameters
         ----------
@@ -92,14 +90,8 @@ class BaseAutoencoder(
             The corrupted data C(x).
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        module, corruption = self.net_.module_, self.net_.objective.corruption
-        return self._map(
-            lambda x, generator: module.unscale(corruption(module.scale(x), generator)),
-            X,
-            X.shape[1],
-            random_state,
-        )
+        corruption = self.net_.objective.corruption
+        return self._map_back(corruption, self._rows(X), random_state)
 
     def reconstruct(self, X, *, corrupt=False, random_state=None):
         """Encode and decode X.
@@ -110,7 +102,8 @@ class BaseAutoencoder(
             Clean data, or, to denoise it, data with real noise.
 
         corrupt : bool, default=False
-            Whether to corrupt X first: R(E(C(x))) instead of R(E(x)).
+            Whether to corrupt X first, at the level `sigma`: R(E(C(x))) instead of
+            R(E(x)).
 
         random_state : int, RandomState instance or None, default=None
             Pass an int for the same corruption at every call.
@@ -118,12 +111,10 @@ class BaseAutoencoder(
         Returns
         -------
         X_hat : ndarray of shape (n_samples, n_features), float32
-            The reconstructions, in the range of the training data.
+            The reconstructions, in the space of the training data.
         """
         check_is_fitted(self)
-        X = self._validated(X, reset=False)
-        denoise = self._denoising(corrupt)
-        return self._map(denoise, X, X.shape[1], random_state)
+        return self._map_back(self._denoising(corrupt), self._rows(X), random_state)
 
     def sample(
         self,
@@ -178,16 +169,16 @@ class BaseAutoencoder(
         if X is not None and Z is not None:
             raise ValueError("Chains start from rows of X or from codes Z: give one.")
 
-        module, objective = self.net_.module_, self.net_.objective
+        module, objective = self.net_.model_, self.net_.objective
         start = None
         if X is not None:
-            start = Rows(self._validated(X, reset=False), self.device_)
+            start = self._rows(X)
         elif Z is not None:
             start = Rows(self._validated_codes(Z), self.device_)
         n_chains = n_samples if start is None else n_samples * len(start)
         chain = np.empty(
             (n_steps + 1 if return_chain else 1, n_chains, self.n_features_in_),
-            dtype=np.float32,
+            dtype=self.scaling_.dtype,
         )
 
         def first_states(rows, generator):
@@ -196,7 +187,7 @@ class BaseAutoencoder(
                 z = self._draw_codes(rows.stop - rows.start, generator)
                 return module.decode(z)
             given = start[np.r_[rows] // n_samples]
-            return module.decode(given) if X is None else module.scale(given)
+            return module.decode(given) if X is None else given
 
         with torch.inference_mode(), self._generator(random_state) as generator:
             for rows in _slices(n_chains, self.n_features_in_):
@@ -212,7 +203,7 @@ class BaseAutoencoder(
                 )
                 for t, x in enumerate(states):
                     if return_chain or t == n_steps:
-                        x = module.unscale(x).cpu().numpy()
+                        x = self.scaling_.invert(x).cpu().numpy()
                         chain[t if return_chain else 0, rows] = x
         release_memory(self.device_)
         return chain if return_chain else chain[0]
@@ -228,11 +219,12 @@ class BaseAutoencoder(
         Returns
         -------
         score : ndarray of shape (n_samples,), float32
-            Minus the mean over features of (R(E(x)) - x) squared, in units of X.
-            Higher is better.
+            Minus the mean over features of (R(E(x)) - x) squared, in units of X or,
+            where `scaling` has standardised it, in units of what each feature was
+            divided by, so that none outweighs the rest. Higher is better.
         """
         check_is_fitted(self)
-        return -self._squared_errors(X)
+        return -self._squared_errors(X, standardised=True)
 
     def score(self, X, y=None):
         """Return minus the mean squared reconstruction error of X.
@@ -252,41 +244,49 @@ class BaseAutoencoder(
         """
         return float(self.score_samples(X).mean(dtype=np.float64))
 
+    def _rows(self, X):
+        """Return rows of X as the networks see them."""
+        X = self._validated(X, reset=False)
+        return Rows(X, self.device_, self.scaling_)
+
     def _denoising(self, corrupt):
         """Return R(E(C(x))), or R(E(x)), as a function of a batch and a generator."""
-        module, corruption = self.net_.module_, self.net_.objective.corruption
+        module, corruption = self.net_.model_, self.net_.objective.corruption
 
         def denoise(x, generator):
-            x = module.scale(x)
             x_tilde = corruption(x, generator) if corrupt else x
-            return module.unscale(module.decode(module.encode(x_tilde)))
+            return module.decode(module.encode(x_tilde))
 
         return denoise
 
-    def _squared_errors(self, X, *, corrupt=False, random_state=0):
-        """Return the squared error of `reconstruct`, the mean over features."""
-        X = self._validated(X, reset=False)
+    def _squared_errors(self, X, *, corrupt=False, random_state=0, standardised=False):
+        """Return the squared error of `reconstruct`, the mean over features.
+
+        In units of X, or of what it was divided by in order to standardise it.
+        """
         denoise = self._denoising(corrupt)
+        is_unit = standardised and self.scaling_.kind == "standard"
 
         def squared_error(x, generator):
             error = denoise(x.clone(), generator) - x
+            if not is_unit:
+                error = self.scaling_.in_units(error)
             return error.square().mean(1, keepdim=True)
 
-        return self._map(squared_error, X, 1, random_state).ravel()
+        return self._map(squared_error, self._rows(X), 1, random_state).ravel()
 
     def _encode(self, X, *, corrupt=False, draw=False, random_state=0):
         """Return codes of x or C(x): the means of q(z | x), or draws from it."""
-        X = self._validated(X, reset=False)
-        module, objective = self.net_.module_, self.net_.objective
+        module, objective = self.net_.model_, self.net_.objective
 
         def encode(x, generator):
-            x = module.scale(x)
-            x_tilde = objective.corruption(x, generator) if corrupt else x
+            if corrupt:
+                x = objective.corruption(x, generator)
             if draw:
-                return objective.draw_code(x_tilde, module, generator)
-            return module.encode(x_tilde)
+                return objective.draw_code(x, module, generator)
+            return module.encode(x)
 
-        return self._map(encode, X, self._n_features_out, random_state)
+        return self._map(encode, self._rows(X), self._n_features_out, random_state)
 
     def _require_prior(self):
         """Return the prior, or refuse what makes no sense without one."""
@@ -316,15 +316,24 @@ class BaseAutoencoder(
         return Z
 
     @torch.inference_mode()
-    def _map(self, function, X, n_columns, random_state=0):
+    def _map(self, function, source, n_columns, random_state=0, dtype=np.float32):
         """Apply a function of tensors and a generator to all rows, in large batches."""
-        source = Rows(X, self.device_)
-        out = np.empty((len(X), n_columns), dtype=np.float32)
+        out = np.empty((len(source), n_columns), dtype=dtype)
         with self._generator(random_state) as generator:
-            for rows in _slices(len(X), self.n_features_in_):
+            for rows in _slices(len(source), self.n_features_in_):
                 out[rows] = function(source[rows], generator).cpu().numpy()
         release_memory(self.device_)
         return out
+
+    def _map_back(self, function, source, random_state=0):
+        """Do the same with a function to what networks see, and return it as X."""
+        return self._map(
+            lambda x, generator: self.scaling_.invert(function(x, generator)),
+            source,
+            self.n_features_in_,
+            random_state,
+            self.scaling_.dtype,
+        )
 
     def _draw_codes(self, n_samples, generator):
         """Draw the codes that sampling starts from: of the prior."""
@@ -341,12 +350,12 @@ class BaseAutoencoder(
     @property
     def encoder_(self):
         """The trained encoder E. A variational one gives means and log-variances."""
-        return self.net_.module_.encoder
+        return self.net_.model_.encoder
 
     @property
     def decoder_(self):
         """The trained decoder R, before the sigmoid that belongs to the loss 'bce'."""
-        return self.net_.module_.decoder
+        return self.net_.model_.decoder
 
     @property
     def device_(self):

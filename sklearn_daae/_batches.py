@@ -8,6 +8,8 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
+from ._scaling import WIDE_TYPES, Scaling, Statistics
+
 # How much of a memory-mapped file may count as this process's memory. To read a row,
 # the system maps what it keeps together of the file: 2 MiB around it, on recent Linux.
 _MAPPED_BYTES = 2**29
@@ -15,10 +17,10 @@ _MAPPED_BYTES_OF_A_ROW = 2**21
 
 
 class Rows:
-    """The rows of X as tensors: ``Rows(X, device)[rows]``, of a slice or indices.
+    """The rows of X as networks see them: ``Rows(X, device)[slice or indices]``.
 
-    Only the rows asked for are copied and converted, never X as a whole; and they are
-    always copied, so that a network that works in place cannot write into X.
+    Only the rows asked for are copied, converted and mapped, never X as a whole; and
+    they are always copied, so that a network that works in place cannot write into X.
 
     Parameters
     ----------
@@ -28,11 +30,15 @@ class Rows:
 
     device : torch.device
         Where the tensors are wanted.
+
+    scaling : Scaling, default=None
+        What maps them. None leaves them as they are.
     """
 
-    def __init__(self, X, device):
+    def __init__(self, X, device, scaling=None):
         self.X = X
         self.device = device
+        self.scaling = scaling or Scaling()
         self._file = _mapped_file(X)
         self._n_mapped = 0
 
@@ -41,14 +47,18 @@ class Rows:
 
     def __getitem__(self, rows):
         if isinstance(self.X, torch.Tensor):
-            return self.X[rows].float()
-        return torch.from_numpy(self._read(rows)).to(self.device, torch.float32)
+            return self.scaling(self.X[rows])
+        x = torch.from_numpy(self._read(rows))
+        if x.dtype in WIDE_TYPES:  # mapped on the host: some devices have no float64
+            return self.scaling(x).to(self.device)
+        return self.scaling(x.to(self.device))
 
     def _read(self, rows):
         """Return a copy of rows of X."""
         dtype = self.X.dtype
         if dtype.kind == "u" and dtype.itemsize > 1:
-            dtype = np.float32  # torch can do little with the wider of the unsigned
+            # torch can do little with the wider of the unsigned.
+            dtype = np.float32 if dtype.itemsize == 2 else np.float64
         if self._file is None or isinstance(rows, slice):
             values = np.array(self.X[rows], dtype=dtype)
             self._release(values.nbytes)
@@ -67,6 +77,27 @@ class Rows:
         for start in range(0, len(self), step):
             yield slice(start, min(start + step, len(self)))
 
+    def statistics(self):
+        """Return the `Statistics` of X as it is, of one pass in float64."""
+        n_rows, mean, variance = 0, 0.0, 0.0
+        low, high = np.inf, -np.inf
+        for block in self.blocks(2**18 * self.X.itemsize):
+            values = np.asarray(self.X[block], dtype=np.float64)
+            # Two parts are combined without cancellation.
+            share = len(values) / (n_rows + len(values))
+            mean_of_block = values.mean(axis=0)
+            difference = mean_of_block - mean
+            between = share * (1 - share) * np.square(difference)
+            variance = (1 - share) * variance + share * values.var(axis=0) + between
+            mean = mean + share * difference
+            low = np.minimum(low, values.min(axis=0))
+            high = np.maximum(high, values.max(axis=0))
+            n_rows += len(values)
+            self._release(self.X[block].nbytes)
+        # A constant feature may have the variance of rounding.
+        rounding = np.square(10 * np.finfo(np.float64).eps * mean)
+        return Statistics(mean, np.where(variance > rounding, variance, 0.0), low, high)
+
     def bounds(self):
         """Return the least and the greatest value of X, as it is."""
         lows, highs = [], []
@@ -82,13 +113,14 @@ class Rows:
 
         On a CPU, X stays where it is. It also stays where it would take more than half
         of a GPU's free memory; batches are then sent one by one. The tensor keeps X's
-        own dtype, but for float64, and is filled block by block, without a second copy
-        on the host.
+        own dtype, unless that is wide: then it is of float32, and mapped. It is filled
+        block by block, without a second copy on the host.
         """
         if self.device.type == "cpu":
             return self
         dtype = torch.from_numpy(self._read(slice(0))).dtype
-        if dtype == torch.float64:
+        is_wide = dtype in WIDE_TYPES
+        if is_wide:
             dtype = torch.float32
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
@@ -96,8 +128,9 @@ class Rows:
                 return self
         tensor = torch.empty(self.X.shape, dtype=dtype, device=self.device)
         for block in self.blocks():
-            tensor[block] = torch.from_numpy(self._read(block)).to(dtype)
-        return Rows(tensor, self.device)
+            x = torch.from_numpy(self._read(block))
+            tensor[block] = self.scaling(x) if is_wide else x
+        return Rows(tensor, self.device, None if is_wide else self.scaling)
 
     def _release(self, n_bytes):
         """Give a mapped file's pages back, after having read so many bytes of it.
@@ -152,6 +185,20 @@ class Batches:
     def dataset(self):
         """The rows as a data set, for those of skorch's callbacks that score them."""
         return Subset(Dataset(self.source.X), self.rows)
+
+    def variance(self):
+        """Return the variance of the features, their mean, as networks see them."""
+        centre, n, total, squares = None, 0, 0.0, 0.0
+        for x in self:
+            x = x.cpu().double()
+            centre = x.mean(0) if centre is None else centre
+            x -= centre
+            n, total, squares = (
+                n + len(x),
+                total + x.sum(0),
+                squares + x.square().sum(0),
+            )
+        return float((squares / n - (total / n).square()).mean())
 
     def __len__(self):
         return len(self._bounds)

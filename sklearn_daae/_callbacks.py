@@ -1,7 +1,6 @@
 """What happens between epochs, as skorch callbacks."""
 
 import sys
-from copy import deepcopy
 
 import numpy as np
 from skorch.callbacks import Callback
@@ -107,7 +106,8 @@ class StopsEarly(Callback):
     """Early stopping as in scikit-learn's `MLPClassifier`.
 
     The weights of the least validation error are kept and put back at the end; but
-    training goes on only while that error falls by at least `tol`.
+    training goes on only while that error falls by at least `tol`, in units of the
+    error.
     """
 
     def __init__(self, n_iter_no_change, tol):
@@ -126,9 +126,9 @@ class StopsEarly(Callback):
             self.n_no_change_ = 0
         if error < self.best_error_:
             self.best_error_ = error
-            self.best_weights_ = deepcopy(net.module_.state_dict())
+            self.best_weights_ = net.weights()
         if self.n_no_change_ > self.n_iter_no_change:
             raise KeyboardInterrupt  # how skorch's callbacks end a training
 
     def on_train_end(self, net, **kwargs):
-        net.module_.load_state_dict(self.best_weights_)
+        net.load_weights(self.best_weights_)

@@ -29,35 +29,51 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
     n_components : int, default=10
         Size of the code z.
 
-    sigma : float, default=0.5
-        Level of the corruption. Of "gaussian", the standard deviation of the noise, in
-        units of X (of its [0, 1] where `input_range` is given). Of "masking" and
-        "salt_and_pepper", the probability that a feature is corrupted. 0 corrupts
-        nothing, unless the corruption is your own.
+    sigma : float or array-like of shape (n_features,), default=0.5
+        Level of the corruption, one or one for each feature. Of "gaussian" and "moved",
+        the standard deviation of the noise, in units of X as `scaling` maps it. Of
+        "masking", "salt_and_pepper" and "swap", the probability that a feature is
+        corrupted. 0 corrupts nothing, unless the corruption is "moved" or your own.
 
-    corruption : str or callable, default="gaussian"
-        The corruption process, drawn anew at every use: "gaussian" adds Gaussian noise
-        and does not clip, "masking" sets features to 0, "salt_and_pepper" sets them to
-        0 or 1, either as likely. These are values of the [0, 1] that `input_range` is
-        mapped to, where it is given.
+    corruption : str, (str, dict) or callable, default="gaussian"
+        The corruption process, drawn anew at every use, of X as `scaling` maps it:
+        "gaussian" adds Gaussian noise, and does not clip it, unless told by
+        ``("gaussian", {"clip": True})``; "masking" sets features to 0, which is their
+        mean where X is standardised; "salt_and_pepper" sets them to their least or
+        greatest value (0 or 1 where X is not standardised), either as likely; "swap"
+        to their value in another row of the batch. "moved" moves, turns, scales and
+        shears images of `image_shape` a little and adds Gaussian noise: ``("moved",
+        {"shift": 0.05, "degrees": 8.0, "stretch": 0.08})`` has its defaults, the most
+        that an image is moved by as a part of its sides, turned by, and scaled and
+        sheared by.
 
         Your own is called as ``corruption(x, sigma, generator)`` with a float32 tensor
         of shape (n_samples, n_features), mapped likewise, and a `torch.Generator` on
         its device, and returns a tensor of the same shape. It may change x in place.
 
-    reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
-        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where
-        all of X lies in [0, 1], else "mse"; name one where parts of the data that are
-        fitted apart, as in cross-validation, may differ in that.
+    corruption_level : {"mixed", "fixed"}, default="mixed"
+        Whether in training half of the rows are corrupted at a level below `sigma`,
+        drawn uniformly for each, so that the encoder knows clean rows too; or all of
+        them at `sigma`, as in the paper. A corruption of your own is always given
+        `sigma`.
 
-    encoder_layer_sizes, decoder_layer_sizes : int or array-like, default=(1000, 1000)
-        Sizes of the hidden layers, input side first.
+    reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
+        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where X
+        is not standardised, lies in [0, 1] and has a standard deviation of at least
+        0.1, else "mse"; name one where parts of the data that are fitted apart, as in
+        cross-validation, may differ in that.
+
+    encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
+        Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
+        1000) where more than 10,000 rows are first trained on.
 
     network : {"mlp", "conv"} or (str, dict), default="mlp"
-        Multilayer perceptrons of the sizes above, or the paper's convolutional network
-        for images, which needs `image_shape` and no layer sizes: four convolutions of
-        stride 2, with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter
-        of these, for a CPU.
+        Multilayer perceptrons of the sizes above, beside a linear layer from input to
+        output where at most 10,000 rows are first trained on (``("mlp", {"shortcut":
+        False})`` is always without); or the paper's convolutional network for images,
+        which needs `image_shape` and no layer sizes: four convolutions of stride 2,
+        with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
+        for a CPU.
 
     image_shape : (int, int, int), default=None
         Channels, height and width of the image that each row of X is, flattened in that
@@ -69,27 +85,42 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         output: ``encoder(n_features, n_components)`` and ``decoder(n_components,
         n_features)``. The decoder of the loss "bce" gives logits.
 
+    scaling : {"auto", "standard", "range", None}, default="auto"
+        How X is mapped as it is read, batch by batch; all that is in the space of X is
+        mapped back. "standard" subtracts the mean of each feature and divides by its
+        standard deviation, or by one number for all where half of them have at least a
+        quarter of the widest range, as pixels do. "range" maps `input_range` to [0, 1].
+        None leaves X as it is. "auto" is "range" with an `input_range`; None for X in
+        [0, 1] whose values lie mostly at either end, as in images of writing, or with
+        the loss "bce"; and else "standard". The numbers are those of the rows first
+        trained on, and stand in `scaling_`.
+
     input_range : (float, float), default=None
-        The least and the greatest value that X may have, such as ``(0, 255)``. X is
-        mapped to [0, 1] as it is read, batch by batch, so that images stay uint8 in
-        memory or in a memory-mapped file; and all that is in the space of X is mapped
-        back. It is checked in `fit` and `partial_fit`.
+        The least and the greatest value that X may have, such as ``(0, 255)``, which
+        `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
+        file. It is checked in `fit` and `partial_fit`.
 
-    optimizer : {"adam", "rmsprop"} or (str, dict), default="adam"
-        Optimiser of the encoder and the decoder, with its options in the second form:
-        ``("adam", {"betas": (0.5, 0.999)})``.
+    optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
+        Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
+        in the second form.
 
-    learning_rate : float, default=2e-4
+    learning_rate : float, default=2e-3
         Learning rate of the encoder and the decoder.
 
     learning_rate_decay : float, default=1.0
         Multiplies all learning rates after every epoch.
 
-    batch_size : int, default=64
-        Samples in a mini-batch.
+    averaging : bool, default=True
+        Whether codes, reconstructions and samples are those of a running average of the
+        weights, over about the last seventeenth of the steps taken so far. Training
+        goes on from the weights themselves.
 
-    max_epochs : int, default=100
-        Passes over the data that `fit` makes.
+    batch_size : int or "auto", default="auto"
+        Samples in a mini-batch. "auto" is 64, or 128 for more than 10,000 rows.
+
+    max_epochs : int or "auto", default="auto"
+        Passes over the data that `fit` makes. "auto" is what comes to 1,000 steps, or
+        to fewer in proportion for more than 1,000 features, and at least 10.
 
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
@@ -102,7 +133,8 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         Epochs without improvement by at least `tol` after which to stop early.
 
     tol : float, default=1e-4
-        The least improvement that counts, of X as `input_range` maps it.
+        The least improvement that counts, as a part of the variance of the rows that
+        are held out.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the present state instead of starting over.
@@ -149,6 +181,10 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
 
     reconstruction_loss_ : str
         The loss that was used, "bce" or "mse".
+
+    scaling_ : Scaling
+        How X is mapped, to ``(x - scaling_.shift) / scaling_.scale``: its attribute
+        `kind` is "standard", "range" or None.
 
     device_ : torch.device
         Where the networks are.
@@ -225,7 +261,7 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
             mean, covariance = self.code_mean_, self.code_covariance_
         with net.global_generator(np.random.default_rng(0)):
             for x in Batches(batches.source, rows=batches.rows, batch_size=1024):
-                Z = net.module_.encode(net.module_.scale(x)).cpu().double().numpy()
+                Z = net.model_.encode(x).cpu().double().numpy()
                 # Two parts are combined without cancellation.
                 share = len(Z) / (n_samples + len(Z))
                 centred, difference = Z - Z.mean(axis=0), Z.mean(axis=0) - mean

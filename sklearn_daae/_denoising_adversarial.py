@@ -21,21 +21,33 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
     n_components : int, default=10
         Size of the code z.
 
-    sigma : float, default=0.5
-        Level of the corruption. Of "gaussian", the standard deviation of the noise, in
-        units of X (of its [0, 1] where `input_range` is given). Of "masking" and
-        "salt_and_pepper", the probability that a feature is corrupted. 0 corrupts
-        nothing, unless the corruption is your own.
+    sigma : float or array-like of shape (n_features,), default=0.5
+        Level of the corruption, one or one for each feature. Of "gaussian" and "moved",
+        the standard deviation of the noise, in units of X as `scaling` maps it. Of
+        "masking", "salt_and_pepper" and "swap", the probability that a feature is
+        corrupted. 0 corrupts nothing, unless the corruption is "moved" or your own.
 
-    corruption : str or callable, default="gaussian"
-        The corruption process, drawn anew at every use: "gaussian" adds Gaussian noise
-        and does not clip, "masking" sets features to 0, "salt_and_pepper" sets them to
-        0 or 1, either as likely. These are values of the [0, 1] that `input_range` is
-        mapped to, where it is given.
+    corruption : str, (str, dict) or callable, default="gaussian"
+        The corruption process, drawn anew at every use, of X as `scaling` maps it:
+        "gaussian" adds Gaussian noise, and does not clip it, unless told by
+        ``("gaussian", {"clip": True})``; "masking" sets features to 0, which is their
+        mean where X is standardised; "salt_and_pepper" sets them to their least or
+        greatest value (0 or 1 where X is not standardised), either as likely; "swap"
+        to their value in another row of the batch. "moved" moves, turns, scales and
+        shears images of `image_shape` a little and adds Gaussian noise: ``("moved",
+        {"shift": 0.05, "degrees": 8.0, "stretch": 0.08})`` has its defaults, the most
+        that an image is moved by as a part of its sides, turned by, and scaled and
+        sheared by.
 
         Your own is called as ``corruption(x, sigma, generator)`` with a float32 tensor
         of shape (n_samples, n_features), mapped likewise, and a `torch.Generator` on
         its device, and returns a tensor of the same shape. It may change x in place.
+
+    corruption_level : {"mixed", "fixed"}, default="mixed"
+        Whether in training half of the rows are corrupted at a level below `sigma`,
+        drawn uniformly for each, so that the encoder knows clean rows too; or all of
+        them at `sigma`, as in the paper. A corruption of your own is always given
+        `sigma`.
 
     prior : str, (str, dict), distribution or callable, default="normal"
         The distribution p(z) that codes are matched to: "normal", the standard normal;
@@ -52,31 +64,42 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         the device, which returns a tensor or an array of shape (n_samples,
         n_components).
 
-    adversarial_weight : float, default=1.0
+    update : {"joint", "separate"}, default="joint"
+        How the encoder is moved. "joint" moves it once, by the sum of the gradients of
+        the reconstruction and of the match to the prior, balanced at the codes: ours,
+        see Notes. "separate" is Algorithm 1 of the paper, to the letter.
+
+    adversarial_weight : float or "auto", default="auto"
         Size of the encoder's adversarial update relative to its reconstruction update.
-        It multiplies that update's learning rate; a factor on the loss would be undone
-        by Adam's normalisation.
+        In the joint update it is the ratio of the two gradients at the codes, 0.1 by
+        default. In the separate one it multiplies that update's learning rate, 1.0 by
+        default; a factor on the loss would be undone by Adam's normalisation.
 
     adversarial_loss : {"non_saturating", "minimax"}, default="non_saturating"
         The encoder's adversarial loss: -log D(z_fake), or log(1 - D(z_fake)) as line 18
         of Algorithm 1 prints it.
 
     reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
-        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where
-        all of X lies in [0, 1], else "mse"; name one where parts of the data that are
-        fitted apart, as in cross-validation, may differ in that.
+        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where X
+        is not standardised, lies in [0, 1] and has a standard deviation of at least
+        0.1, else "mse"; name one where parts of the data that are fitted apart, as in
+        cross-validation, may differ in that.
 
-    encoder_layer_sizes, decoder_layer_sizes : int or array-like, default=(1000, 1000)
-        Sizes of the hidden layers, input side first.
+    encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
+        Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
+        1000) where more than 10,000 rows are first trained on.
 
-    discriminator_layer_sizes : int or array-like, default=(1000, 1000)
-        Sizes of the discriminator's hidden layers, input side first.
+    discriminator_layer_sizes : int, array-like or "auto", default="auto"
+        Sizes of the discriminator's hidden layers, input side first. "auto" is (64,
+        64).
 
     network : {"mlp", "conv"} or (str, dict), default="mlp"
-        Multilayer perceptrons of the sizes above, or the paper's convolutional network
-        for images, which needs `image_shape` and no layer sizes: four convolutions of
-        stride 2, with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter
-        of these, for a CPU. A discriminator is a multilayer perceptron either way.
+        Multilayer perceptrons of the sizes above, beside a linear layer from input to
+        output where at most 10,000 rows are first trained on (``("mlp", {"shortcut":
+        False})`` is always without); or the paper's convolutional network for images,
+        which needs `image_shape` and no layer sizes: four convolutions of stride 2,
+        with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
+        for a CPU. A discriminator is a multilayer perceptron either way.
 
     image_shape : (int, int, int), default=None
         Channels, height and width of the image that each row of X is, flattened in that
@@ -89,21 +112,35 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         n_features)`` and ``discriminator(n_components)``. The decoder of the loss "bce"
         and the discriminator, of one output, give logits.
 
+    scaling : {"auto", "standard", "range", None}, default="auto"
+        How X is mapped as it is read, batch by batch; all that is in the space of X is
+        mapped back. "standard" subtracts the mean of each feature and divides by its
+        standard deviation, or by one number for all where half of them have at least a
+        quarter of the widest range, as pixels do. "range" maps `input_range` to [0, 1].
+        None leaves X as it is. "auto" is "range" with an `input_range`; None for X in
+        [0, 1] whose values lie mostly at either end, as in images of writing, or with
+        the loss "bce"; and else "standard". The numbers are those of the rows first
+        trained on, and stand in `scaling_`.
+
     input_range : (float, float), default=None
-        The least and the greatest value that X may have, such as ``(0, 255)``. X is
-        mapped to [0, 1] as it is read, batch by batch, so that images stay uint8 in
-        memory or in a memory-mapped file; and all that is in the space of X is mapped
-        back. It is checked in `fit` and `partial_fit`.
+        The least and the greatest value that X may have, such as ``(0, 255)``, which
+        `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
+        file. It is checked in `fit` and `partial_fit`.
 
-    optimizer : {"adam", "rmsprop"} or (str, dict), default="adam"
-        Optimiser of the encoder and the decoder, with its options in the second form:
-        ``("adam", {"betas": (0.5, 0.999)})``.
+    optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
+        Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
+        in the second form.
 
-    learning_rate : float, default=2e-4
+    learning_rate : float, default=2e-3
         Learning rate of the encoder and the decoder.
 
     learning_rate_decay : float, default=1.0
         Multiplies all learning rates after every epoch.
+
+    averaging : bool, default=True
+        Whether codes, reconstructions and samples are those of a running average of the
+        weights, over about the last seventeenth of the steps taken so far. Training
+        goes on from the weights themselves.
 
     discriminator_optimizer : str or (str, dict), default=None
         Optimiser of the discriminator. None is the same as `optimizer`.
@@ -111,11 +148,12 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
     discriminator_learning_rate : float, default=None
         Learning rate of the discriminator. None is the same as `learning_rate`.
 
-    batch_size : int, default=64
-        Samples in a mini-batch.
+    batch_size : int or "auto", default="auto"
+        Samples in a mini-batch. "auto" is 64, or 128 for more than 10,000 rows.
 
-    max_epochs : int, default=100
-        Passes over the data that `fit` makes.
+    max_epochs : int or "auto", default="auto"
+        Passes over the data that `fit` makes. "auto" is what comes to 1,000 steps, or
+        to fewer in proportion for more than 1,000 features, and at least 10.
 
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
@@ -128,7 +166,8 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         Epochs without improvement by at least `tol` after which to stop early.
 
     tol : float, default=1e-4
-        The least improvement that counts, of X as `input_range` maps it.
+        The least improvement that counts, as a part of the variance of the rows that
+        are held out.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the present state instead of starting over.
@@ -168,13 +207,20 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         The mean reconstruction loss of each epoch.
 
     history_ : list of dict
-        The mean of every loss, one record an epoch.
+        The mean of every loss, one record an epoch. With the joint update also
+        "gradient_ratio", the size of the adversary's gradient at the codes beside the
+        reconstruction's before they are balanced, and "prior_distance", the sliced
+        Wasserstein distance of the codes of a batch from as many draws of the prior.
 
     n_epochs_ : int
         Epochs trained so far.
 
     reconstruction_loss_ : str
         The loss that was used, "bce" or "mse".
+
+    scaling_ : Scaling
+        How X is mapped, to ``(x - scaling_.shift) / scaling_.scale``: its attribute
+        `kind` is "standard", "range" or None.
 
     device_ : torch.device
         Where the networks are.
@@ -193,10 +239,17 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
 
     Notes
     -----
-    Training is Algorithm 1 of the paper with ``z_fake = E(x_tilde)`` in line 11: for
-    each mini-batch an update of encoder and decoder on the reconstruction loss, one of
-    the discriminator, and one of the encoder on the adversarial loss, each with its own
-    optimiser state.
+    With ``update="separate"``, training is Algorithm 1 of the paper with ``z_fake =
+    E(x_tilde)`` in line 11: for each mini-batch an update of encoder and decoder on the
+    reconstruction loss, one of the discriminator, and one of the encoder on the
+    adversarial loss, each with its own optimiser state.
+
+    The joint update is ours. It passes each network once, and moves the encoder by the
+    gradient of the reconstruction at the codes plus one towards the prior, whose size
+    is `adversarial_weight` times that of the first, over the batch: the sum of the unit
+    vectors of the adversary's gradient and of that of the sliced Wasserstein distance
+    from the prior, along 50 random directions. What it brings is measured in
+    `doc/defaults.md`. `as_published` gives the paper's settings.
 
     References
     ----------

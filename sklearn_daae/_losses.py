@@ -1,7 +1,7 @@
 """Losses on logits, which neither overflow nor need clipping."""
 
 import torch
-from torch.nn.functional import softplus
+from torch.nn.functional import normalize, softplus
 
 # The mean over pixels and samples. The decoder's output is a logit for "bce" and the
 # value itself for "mse".
@@ -37,3 +37,44 @@ def gaussian_kl_divergence(mean, log_variance):
     """
     divergence = mean.square() + log_variance.exp() - 1 - log_variance
     return divergence.sum(1).mean() / 2
+
+
+# Directions in which a batch of codes is compared with the prior, at each step.
+_N_PROJECTIONS = 50
+
+
+def sliced_distance(z, z_real, generator):
+    """Sliced Wasserstein distance between as many codes and draws, and its gradient.
+
+    In each of some random directions, the sorted codes are compared with the sorted
+    draws.
+
+    Parameters
+    ----------
+    z, z_real : tensor of shape (n_samples, n_components)
+        The codes, and draws from the prior.
+
+    generator : torch.Generator
+        Draws the directions.
+
+    Returns
+    -------
+    distance : tensor
+        The root of the mean square difference.
+
+    towards : tensor of shape (n_samples, n_components)
+        The gradient of its square at the codes, up to a factor.
+    """
+    shape = _N_PROJECTIONS, z.shape[-1]
+    directions = normalize(
+        torch.randn(shape, generator=generator, device=z.device, dtype=z.dtype), dim=-1
+    )
+    along, order = (directions @ z.mT).sort(dim=-1)
+    gap = along - (directions @ z_real.mT).sort(dim=-1).values
+    towards = torch.empty_like(gap).scatter_(-1, order, gap).mT @ directions
+    return gap.square().mean().sqrt(), towards
+
+
+def unit_vector(x):
+    """Return a tensor divided by the norm of all of it; zero stays zero."""
+    return x / x.norm().clamp_min(torch.finfo(x.dtype).tiny)

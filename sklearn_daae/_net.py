@@ -11,6 +11,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
 
+from ._averaging import RunningAverage
 from ._device import (
     keep_freed_memory,
     mixed_precision,
@@ -29,7 +30,8 @@ class AutoencoderNet(NeuralNet):
     What it changes in `skorch.NeuralNet`: several optimisers, one for each update of
     the objective (``reconstruction_optimizer_`` and so on; ``optimizer_`` stands for
     all of them); batches that come from `Batches`; losses that stay on the device
-    until the end of the epoch; and random numbers from a generator of its own.
+    until the end of the epoch; random numbers from a generator of its own; and a
+    running average of the weights, `model_`, beside those in training, `module_`.
     skorch's callbacks work. Those with a hook on batches or gradients cost a
     synchronisation per batch, only while one is there.
 
@@ -51,6 +53,9 @@ class AutoencoderNet(NeuralNet):
 
     learning_rate_decay : float
         Multiplies all learning rates after every epoch.
+
+    averaging : bool
+        Whether predictions are those of the running average of the weights.
 
     precision : {"float32", "bfloat16"}
 
@@ -81,6 +86,7 @@ class AutoencoderNet(NeuralNet):
         optimizers,
         learning_rates,
         learning_rate_decay,
+        averaging,
         precision,
         random,
         draws_globally,
@@ -94,6 +100,9 @@ class AutoencoderNet(NeuralNet):
         self.optimizers = optimizers
         self.learning_rates = learning_rates
         self.learning_rate_decay = learning_rate_decay
+        self.averaging = averaging
+        self.n_steps = 0
+        self.average = None
         self.precision = precision
         self.random = random
         self.draws_globally = draws_globally
@@ -113,6 +122,11 @@ class AutoencoderNet(NeuralNet):
     @property
     def _default_callbacks(self):
         return [("epoch_timer", EpochTimer())]
+
+    @property
+    def model_(self):
+        """The networks that predict: the average, or those in training."""
+        return self.module_ if self.average is None else self.average.module
 
     def initialize_optimizer(self):
         """Make one optimiser, with its own state, for each update."""
@@ -150,6 +164,10 @@ class AutoencoderNet(NeuralNet):
         # One for all epochs, since recorded steps go on drawing from it.
         self.generator_ = torch.Generator(self.device)
         self.replayed_step_ = None
+        if not self.averaging:
+            self.average = None
+        elif self.average is None:
+            self.average = RunningAverage(self.module_, self.n_steps)
         keep_freed_memory()
         self.observers_ = observers
         datasets = {
@@ -164,7 +182,7 @@ class AutoencoderNet(NeuralNet):
                 self.run_single_epoch(training)
                 if validation is not None:
                     error = self.validation_error(validation)
-                    self._refuse_divergence(np.isfinite(error))
+                    self.refuse_divergence(np.isfinite(error))
                     self._record_loss("valid_loss", error)
             except KeyboardInterrupt:
                 if epoch == 0:
@@ -231,12 +249,17 @@ class AutoencoderNet(NeuralNet):
                     self.notify("on_batch_begin", **batch)
                 losses.append(take_step(x))
                 sizes.append(len(x))
+                self.n_steps += 1
+                if self.averaging and self.average.is_due(self.n_steps):
+                    self.average.update(self.module_, self.n_steps)
                 if watches_batches:
                     step = dict(zip(self.objective.loss_names, losses[-1], strict=True))
                     loss = losses[-1][0]
                     self.history.record_batch("train_loss", loss.item())
                     self.history.record_batch("train_batch_size", len(x))
                     self.notify("on_batch_end", **batch, loss=loss, y_pred=None, **step)
+        if self.averaging:
+            self.average.update(self.module_, self.n_steps)
         self._set_training(False)
         self._record_epoch(torch.stack(losses).cpu().double().numpy(), sizes)
         if not watches_batches:
@@ -294,7 +317,7 @@ class AutoencoderNet(NeuralNet):
         """Take the objective's step on one batch; return its losses by name."""
         with mixed_precision(self.precision, self.device):
             losses = self.objective.step(
-                self.module_.scale(x),
+                x,
                 module=self.module_,
                 criterion=self.criterion_,
                 generator=self.generator_,
@@ -305,10 +328,15 @@ class AutoencoderNet(NeuralNet):
             for name, loss in zip(self.objective.loss_names, losses, strict=True)
         }
 
-    def _minimise(self, update, loss):
-        """Move the weights of one update, and no others, down the loss's gradient."""
+    def _minimise(self, update, loss, also=()):
+        """Move the weights of one update, and no others, down the loss's gradient.
+
+        The tensors in `also` are given their gradient, and left where they are.
+        """
         parameters = [p for p in self.updates_[update] if p.requires_grad]
         if not parameters:  # all frozen
+            if also and loss.requires_grad:
+                loss.backward(inputs=list(also))
             return
         # Of those frozen meanwhile, too: an optimiser moves what has a gradient.
         for parameter in self.updates_[update]:
@@ -317,7 +345,7 @@ class AutoencoderNet(NeuralNet):
         can_move_early = not (self.watches_gradients_ or self.has_own_networks)
         # Limited to these weights, the backward pass does not even compute the rest.
         with learning(learner if can_move_early else None):
-            loss.backward(inputs=parameters)
+            loss.backward(inputs=[*parameters, *also])
         if self.watches_gradients_:
             named = [
                 (name, parameter)
@@ -336,18 +364,31 @@ class AutoencoderNet(NeuralNet):
         )
 
     def _record_epoch(self, losses, sizes):
-        self._refuse_divergence(np.isfinite(losses).all())
+        self.refuse_divergence(np.isfinite(losses).all() and self._is_finite())
         means = np.average(losses, axis=0, weights=sizes).tolist()
         for name, mean in zip(self.objective.loss_names, means, strict=True):
             self.history.record(name, mean)
         self._record_loss("train_loss", means[0])
 
-    def _refuse_divergence(self, is_finite):
+    def _is_finite(self):
+        """Tell whether all weights are numbers, of which the squares are, too.
+
+        The losses do not tell: of the last update they know nothing, and with AVX-512
+        oneDNN's ReLU makes zero of what is not a number.
+        """
+        tensors = [*self.module_.parameters(), *self.module_.buffers()]
+        flat = [t.detach().flatten() for t in tensors if t.is_floating_point()]
+        if not flat:
+            return True
+        return bool(torch.stack([t.dot(t) for t in flat]).isfinite().all())
+
+    def refuse_divergence(self, is_finite):
         if not is_finite:
             raise ValueError(
-                f"Training diverged in epoch {len(self.history)}: a loss is no longer "
-                "finite. Scale X, to the range [0, 1] if you can, as input_range does, "
-                "or lower learning_rate."
+                f"Training diverged in epoch {len(self.history)}: a loss or a weight "
+                "is no longer a finite number. Lower learning_rate or sigma, leave "
+                "scaling at 'auto', and look at what a corruption, prior or network of "
+                "your own returns."
             )
 
     def _record_loss(self, name, loss):
@@ -363,9 +404,9 @@ class AutoencoderNet(NeuralNet):
     @torch.inference_mode()
     def validation_error(self, batches):
         """Return the mean squared error of R(E(x)), of x as the networks see it."""
-        module, errors = self.module_, []
+        module, errors = self.model_, []
         with self.global_generator(np.random.default_rng(0)):
-            for x in map(module.scale, batches):
+            for x in batches:
                 x_hat = module.decode(module.encode(x.clone()))
                 errors.append((x_hat - x).square().mean(1).sum())
         return torch.stack(errors).cpu().double().sum().item() / len(batches.rows)
@@ -376,22 +417,33 @@ class AutoencoderNet(NeuralNet):
         state = vars(self).copy()
         state["random"] = deepcopy(self.random)
         state["history_"] = copy(self.history_)
-        weights, optimizer_states = deepcopy(
-            (self.module_.state_dict(), self._optimizer_states())
-        )
+        weights, optimizer_states = self.weights(), deepcopy(self._optimizer_states())
         try:
             yield
         except BaseException:
             vars(self).clear()
             vars(self).update(state)
-            self.module_.load_state_dict(weights)
+            self.load_weights(weights)
             self._load_optimizer_states(optimizer_states)
             self._set_training(False)
             raise
 
+    def weights(self):
+        """Return a copy of all weights, and of their average."""
+        average = None if self.average is None else self.average.state()
+        return deepcopy(self.module_.state_dict()), average
+
+    def load_weights(self, weights):
+        """Put back what `weights` gave."""
+        in_training, average = weights
+        self.module_.load_state_dict(in_training)
+        if average is not None:
+            self.average.load_state(average)
+
     def trim_for_prediction(self):
         """Drop what only training needs, for good. The history stays."""
         history = copy(self.history_)
+        self.module_, self.average = self.model_, None
         super().trim_for_prediction()
         self.history_ = history
 
@@ -423,6 +475,9 @@ class AutoencoderNet(NeuralNet):
         state["module"] = self.module_
         if self.device.type != "cpu":
             state["module"] = deepcopy(self.module_).cpu()
+            state["average"] = deepcopy(self.average)
+            if self.average is not None:
+                state["average"].module.cpu()
             states = _to_cpu(states)
         return {**state, "optimizer_states": states}
 
@@ -435,6 +490,8 @@ class AutoencoderNet(NeuralNet):
         except ValueError:
             self.device = torch.device("cpu")
         self.module_ = self.module = self.module.to(self.device)
+        if self.average is not None:
+            self.average.module.to(self.device)
         if states:
             self.initialize_optimizer()
             self._load_optimizer_states(states)

@@ -14,12 +14,35 @@ from torch import nn
 from ._perceptron import MultilayerPerceptron
 
 
-def multilayer_perceptron(n_inputs, n_outputs, generator, layer_sizes, image_shape):
-    """Return fully connected layers with ReLU between them."""
+def multilayer_perceptron(
+    n_inputs, n_outputs, generator, layer_sizes, image_shape, *, shortcut=True
+):
+    """Return fully connected layers with ReLU between them.
+
+    With a shortcut, a linear layer from input to output is added to them: what PCA
+    could find need not pass the hidden layers.
+    """
     layers = []
     for n_in, n_out in pairwise([n_inputs, *layer_sizes, n_outputs]):
         layers += [_glorot(nn.Linear, n_in, n_out, generator=generator), nn.ReLU()]
-    return MultilayerPerceptron(*layers[:-1])
+    perceptron = MultilayerPerceptron(*layers[:-1])
+    if not shortcut:
+        return perceptron
+    linear = _glorot(nn.Linear, n_inputs, n_outputs, generator=generator)
+    return WithShortcut(perceptron, linear)
+
+
+class WithShortcut(nn.Module):
+    """The sum of what two networks make of the same input."""
+
+    def __init__(self, layers, shortcut):
+        super().__init__()
+        self.layers = layers
+        self.shortcut = shortcut
+
+    def forward(self, x):
+        """Return the sum."""
+        return self.layers(x) + self.shortcut(x)
 
 
 def convolutional_encoder(
@@ -127,8 +150,8 @@ class Autoencoder(nn.Module):
     sigmoid_output : bool
         Whether the decoder's output is a logit, whose sigmoid is the reconstruction.
 
-    input_range : (float, float) or None
-        What the networks see as [0, 1].
+    scaling : Scaling
+        How rows of X are mapped to what the networks see.
     """
 
     def __init__(
@@ -139,7 +162,7 @@ class Autoencoder(nn.Module):
         *,
         n_components,
         sigmoid_output,
-        input_range,
+        scaling,
     ):
         super().__init__()
         self.encoder = encoder
@@ -147,22 +170,7 @@ class Autoencoder(nn.Module):
         self.discriminator = discriminator
         self.n_components = n_components
         self.sigmoid_output = sigmoid_output
-        self.input_range = input_range
-
-    def scale(self, x):
-        """Return rows of X as the networks see them."""
-        x = x.float()
-        if self.input_range is None:
-            return x
-        low, high = self.input_range
-        return (x - low) / (high - low)
-
-    def unscale(self, x):
-        """Return what `scale` was given."""
-        if self.input_range is None:
-            return x
-        low, high = self.input_range
-        return x * (high - low) + low
+        self.scaling = scaling
 
     def encode(self, x):
         """Return E(x), or its mean where E gives a distribution."""
@@ -175,7 +183,7 @@ class Autoencoder(nn.Module):
 
     def forward(self, x):
         """Return R(E(x)) of rows of X, in X's own range."""
-        return self.unscale(self.decode(self.encode(self.scale(x))))
+        return self.scaling.invert(self.decode(self.encode(self.scaling(x))))
 
     @torch.no_grad()
     def check_shapes(self, sizes):

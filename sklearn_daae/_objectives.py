@@ -6,7 +6,12 @@ down the gradient of the loss, with that update's own optimiser.
 
 import torch
 
-from ._losses import discriminator_loss, gaussian_kl_divergence
+from ._losses import (
+    discriminator_loss,
+    gaussian_kl_divergence,
+    sliced_distance,
+    unit_vector,
+)
 
 
 class DenoisingObjective:
@@ -49,7 +54,7 @@ class DenoisingObjective:
 
     def _learn_to_reconstruct(self, x, module, criterion, generator, minimise):
         """Return x_tilde and the loss. The numbers are the lines of Algorithm 1."""
-        x_tilde = self.corruption(x, generator)  # 3
+        x_tilde = self.corruption(x, generator, in_training=True)  # 3
         # A copy, for an encoder that works in place: x_tilde is encoded again.
         x_hat = module.decoder(module.encoder(x_tilde.clone()))  # 4, 5
         loss = criterion(x_hat.float(), x)  # 7
@@ -71,16 +76,32 @@ class AdversarialObjective(DenoisingObjective):
     adversarial_loss : callable
         The encoder's loss on the discriminator's logits for z_fake.
 
+    adversarial_weight : float
+        How much of it there is to be. Here it is a part of a learning rate.
+
     n_integration_steps : int or None
         M of Algorithm 2. None is the DAAE: z_fake = E(x_tilde) of line 3's x_tilde.
     """
 
-    loss_names = ("reconstruction_loss", "discriminator_loss", "adversarial_loss")
+    loss_names: tuple[str, ...] = (
+        "reconstruction_loss",
+        "discriminator_loss",
+        "adversarial_loss",
+    )
 
-    def __init__(self, *, corruption, prior, adversarial_loss, n_integration_steps):
+    def __init__(
+        self,
+        *,
+        corruption,
+        prior,
+        adversarial_loss,
+        adversarial_weight,
+        n_integration_steps,
+    ):
         super().__init__(corruption=corruption)
         self.prior = prior
         self.adversarial_loss = adversarial_loss
+        self.adversarial_weight = adversarial_weight
         self.n_integration_steps = n_integration_steps
 
     @property
@@ -104,7 +125,7 @@ class AdversarialObjective(DenoisingObjective):
         )  # 3 to 9
 
         # One graph of z_fake serves both players: the discriminator sees it detached.
-        z_fake = self._draw_z_fake(x, x_tilde, module.encoder, generator)  # 11
+        z_fake = self.draw_z_fake(x, module.encoder, generator, x_tilde)  # 11
         z_real = self.prior(len(x), generator)  # 12
         logits = module.discriminator(torch.cat([z_real, z_fake.detach()])).float()
         loss = discriminator_loss(logits[: len(x)], logits[len(x) :])  # 14, 15
@@ -115,13 +136,84 @@ class AdversarialObjective(DenoisingObjective):
         minimise("adversarial", adversarial_loss)  # 18, 19
         return reconstruction_loss, loss, adversarial_loss
 
-    def _draw_z_fake(self, x, x_tilde, encoder, generator):
+    def draw_z_fake(self, x, encoder, generator, x_tilde=None):
+        """Return what is matched to the prior: codes of x_tilde, or means of M."""
         M = self.n_integration_steps
         if M is None:
+            if x_tilde is None:
+                x_tilde = self.corruption(x, generator, in_training=True)
             return encoder(x_tilde)
         # Algorithm 2, its loop over j as one pass of M * n rows.
-        x_tilde = self.corruption(x, generator, n_draws=M)
+        x_tilde = self.corruption(x, generator, n_draws=M, in_training=True)
         return encoder(x_tilde).unflatten(0, (M, len(x))).mean(0)
+
+
+class BalancedObjective(AdversarialObjective):
+    """One update for both ends, balanced at the codes: for the AAE, DAAE and iDAAE.
+
+    Ours, and not the paper's. Algorithm 1 moves the encoder twice, each time by an
+    optimiser of its own, so that the adversarial update is as large as that of the
+    reconstruction whatever its gradient. Here the encoder moves once, by the sum of two
+    gradients at the codes, of which the second is `adversarial_weight` times as large
+    as the first. Its direction is the mean of two: the adversary's, and that of the
+    sliced Wasserstein distance from the prior, which leads on where the discriminator
+    has won. Each network is passed through once. The numbers are the lines of
+    Algorithm 1.
+
+    Its parameters are those of `AdversarialObjective`; `adversarial_weight` is the
+    ratio of the norms of the two gradients, each of the whole batch.
+    """
+
+    loss_names = (*AdversarialObjective.loss_names, "gradient_ratio", "prior_distance")
+
+    def updates(self, module):
+        updates = super().updates(module)
+        del updates["adversarial"]  # a part of "reconstruction"
+        return updates
+
+    def step(self, x, *, module, criterion, generator, minimise):
+        n, M = len(x), self.n_integration_steps or 1
+        # Of the M corruptions of Algorithm 2, the first is also the one of line 3.
+        x_tilde = self.corruption(x, generator, n_draws=M, in_training=True)  # 3
+        z = module.encoder(x_tilde).float()  # 4
+        z_fake = z.detach().unflatten(0, (M, n)).mean(0).requires_grad_()  # 11
+        z_real = self.prior(n, generator)  # 12
+
+        logits = module.discriminator(torch.cat([z_real, z_fake])).float()
+        dis_loss = discriminator_loss(logits[:n], logits[n:])  # 14, 15
+        minimise("discriminator", dis_loss, also=[z_fake])  # 16
+        adversarial_loss = self.adversarial_loss(logits[n:].detach())  # 18
+        adversary = self._against(z_fake.grad, logits[n:])
+        distance, towards_prior = sliced_distance(z_fake.detach(), z_real, generator)
+        pull = unit_vector(unit_vector(adversary) + unit_vector(towards_prior))
+
+        size = torch.zeros_like(distance)  # where no encoder learns
+
+        def balance(gradient):
+            """Add to the reconstruction's gradient at the codes that of the prior."""
+            size.copy_(gradient.norm())
+            # Of the mean over M draws, each has one part in M.
+            return gradient + self.adversarial_weight * size / M * pull.repeat(M, 1)
+
+        if z.requires_grad:
+            z.register_hook(balance)
+        x_hat = module.decoder(z[:n])  # 5
+        loss = criterion(x_hat.float(), x)  # 7
+        minimise("reconstruction", loss)  # 8, 9 and 19
+        ratio = adversary.norm() / size.clamp_min(torch.finfo(size.dtype).tiny)
+        return loss, dis_loss, adversarial_loss, ratio.clamp_max(1e6), distance
+
+    def _against(self, gradient, logits):
+        """Return the gradient of line 18 at z_fake, given that of line 15.
+
+        Both losses are means over functions of the same logits, so that one gradient is
+        the other times a number for each row: no second pass is needed.
+        """
+        if gradient is None:  # a discriminator that does not look at the codes
+            return logits.new_zeros(1, 1)
+        logits = logits.detach().clamp(-30, 30).requires_grad_()
+        (wanted,) = torch.autograd.grad(self.adversarial_loss(logits), logits)
+        return wanted * len(logits) / torch.sigmoid(logits.detach()) * gradient
 
 
 class VariationalObjective(DenoisingObjective):
@@ -159,7 +251,8 @@ class VariationalObjective(DenoisingObjective):
         return self._draw_code(*self._posterior(x_tilde, module), generator)
 
     def step(self, x, *, module, criterion, generator, minimise):
-        posterior = self._posterior(self.corruption(x, generator), module)
+        x_tilde = self.corruption(x, generator, in_training=True)
+        posterior = self._posterior(x_tilde, module)
         x_hat = module.decoder(self._draw_code(*posterior, generator))
         reconstruction_loss = (
             self.likelihood_weight * x.shape[1] * criterion(x_hat.float(), x)

@@ -20,7 +20,28 @@ from ._optimizers import split_optimizer
 from ._sklearn_compat import Interval, StrOptions
 
 # The constraint on the sizes of hidden layers: one, or several.
-LAYER_SIZES = ["array-like", Interval(Integral, 1, None, closed="left")]
+LAYER_SIZES = [
+    "array-like",
+    Interval(Integral, 1, None, closed="left"),
+    StrOptions({"auto"}),
+]
+
+# The settings of the paper, of those parameters that a model has.
+_PUBLISHED = {
+    "encoder_layer_sizes": (1000, 1000),
+    "decoder_layer_sizes": (1000, 1000),
+    "discriminator_layer_sizes": (1000, 1000),
+    "network": ("mlp", {"shortcut": False}),
+    "optimizer": "adam",
+    "learning_rate": 2e-4,
+    "batch_size": 64,
+    "max_epochs": 100,
+    "update": "separate",
+    "adversarial_weight": 1.0,
+    "corruption_level": "fixed",
+    "scaling": None,
+    "averaging": False,
+}
 
 # The networks that a model may have, each a parameter and a part of its module.
 NETWORK_NAMES = ("encoder", "decoder", "discriminator")
@@ -34,7 +55,9 @@ _STRUCTURE = [
     "network",
     "image_shape",
     *NETWORK_NAMES,
+    "scaling",
     "input_range",
+    "update",
     "optimizer",
     "discriminator_optimizer",
 ]
@@ -49,18 +72,20 @@ class AutoencoderParameters(BaseEstimator):
 
     n_components: int = field(default=10, kw_only=False)
     reconstruction_loss: str = "auto"
-    encoder_layer_sizes: Sequence[int] = (1000, 1000)
-    decoder_layer_sizes: Sequence[int] = (1000, 1000)
+    encoder_layer_sizes: str | Sequence[int] = "auto"
+    decoder_layer_sizes: str | Sequence[int] = "auto"
     network: str | tuple[str, dict] = "mlp"
     image_shape: tuple[int, int, int] | None = None
     encoder: Callable[[int, int], torch.nn.Module] | None = None
     decoder: Callable[[int, int], torch.nn.Module] | None = None
+    scaling: str | None = "auto"
     input_range: tuple[float, float] | None = None
-    optimizer: str | tuple[str, dict] = "adam"
-    learning_rate: float = 2e-4
+    optimizer: str | tuple[str, dict] = ("adam", {"betas": (0.5, 0.99)})
+    learning_rate: float = 2e-3
     learning_rate_decay: float = 1.0
-    batch_size: int = 64
-    max_epochs: int = 100
+    averaging: bool = True
+    batch_size: int | str = "auto"
+    max_epochs: int | str = "auto"
     early_stopping: bool = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
@@ -81,12 +106,20 @@ class AutoencoderParameters(BaseEstimator):
         "image_shape": "no_validation",
         "encoder": [callable, None],
         "decoder": [callable, None],
+        "scaling": [StrOptions({"auto", "standard", "range"}), None],
         "input_range": "no_validation",
         "optimizer": "no_validation",
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "averaging": ["boolean"],
+        "max_epochs": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -98,6 +131,38 @@ class AutoencoderParameters(BaseEstimator):
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
+
+    @classmethod
+    def as_published(cls, **params):
+        """Return an estimator in the settings of the paper.
+
+        Multilayer perceptrons of 1000 and 1000 units, Adam at a rate of 2e-4 on batches
+        of 64 for 100 epochs, updates as Algorithm 1 has them, all rows corrupted at
+        `sigma`, weights as the last step leaves them, and X as it is (or, with an
+        `input_range`, mapped to [0, 1]).
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters of the estimator that are to be others.
+
+        Returns
+        -------
+        estimator : estimator
+            Not fitted.
+
+        Examples
+        --------
+        >>> from sklearn_daae import DAETransformer
+        >>> DAETransformer.as_published(sigma=0.25).max_epochs
+        100
+        """
+        estimator = cls()
+        has = estimator.get_params(deep=False)
+        settings = {name: v for name, v in _PUBLISHED.items() if name in has}
+        if params.get("input_range") is not None:
+            settings["scaling"] = "range"
+        return estimator.set_params(**{**settings, **params})
 
     def _check_parameters(self):
         """Check all parameters, together with what no constraint can express."""
@@ -117,10 +182,29 @@ class AutoencoderParameters(BaseEstimator):
             _check_callback(callback)
         if self.image_shape is not None:
             check_image_shape(self.image_shape)
-        if self.input_range is not None:
-            _check_input_range(self.input_range)
+        self._check_scaling()
         self._check_network()
         self._corruption()
+
+    def _check_scaling(self):
+        if self.input_range is not None:
+            _check_input_range(self.input_range)
+            if self.scaling not in ("auto", "range"):
+                raise ValueError(
+                    f"scaling={self.scaling!r} makes no use of input_range="
+                    f"{self.input_range!r}. Use scaling='range', or input_range=None."
+                )
+        elif self.scaling == "range":
+            raise ValueError(
+                "scaling='range' needs input_range=(low, high), the least and the "
+                "greatest value that X may have, such as (0, 255)."
+            )
+        if self.scaling == "standard" and self.reconstruction_loss == "bce":
+            raise ValueError(
+                "reconstruction_loss='bce' is of values in [0, 1], but "
+                "scaling='standard' gives others. Use reconstruction_loss='mse', or "
+                "scaling='range' with an input_range, or scaling=None."
+            )
 
     def _check_network(self):
         example = "('conv', {'n_filters': 32})"
@@ -147,10 +231,11 @@ class AutoencoderParameters(BaseEstimator):
         def plain(name, value):
             # 100, [100] and (100,) are the same layers; "adam" and ("adam", {}) the
             # same optimiser.
-            if value is None or name in NETWORK_NAMES:
+            if value is None or name in (*NETWORK_NAMES, "scaling", "update"):
                 return value
             if name.endswith(("_layer_sizes", "_shape", "_range")):
-                return tuple(np.atleast_1d(value).tolist())
+                is_auto = isinstance(value, str)
+                return value if is_auto else tuple(np.atleast_1d(value).tolist())
             return deepcopy(as_pair(value) or value)
 
         return {name: plain(name, getattr(self, name, None)) for name in _STRUCTURE}
@@ -164,19 +249,29 @@ class AutoencoderParameters(BaseEstimator):
 class CorruptionParameters(AutoencoderParameters):
     """The parameters of the models that corrupt their input."""
 
-    sigma: float = 0.5
-    corruption: str | Callable = "gaussian"
+    sigma: float | Sequence[float] = 0.5
+    corruption: str | tuple[str, dict] | Callable = "gaussian"
+    corruption_level: str = "mixed"
 
     _parameter_constraints: ClassVar[dict] = {
-        "sigma": [Interval(Real, 0, None, closed="left")],
+        "sigma": [Interval(Real, 0, None, closed="left"), "array-like"],
         "corruption": "no_validation",
+        "corruption_level": [StrOptions({"mixed", "fixed"})],
     }
 
     def _corruption(self):
-        return Corruption(self.corruption, self.sigma)
+        return Corruption(
+            self.corruption,
+            self.sigma,
+            level=self.corruption_level,
+            scaling=getattr(self, "scaling_", None),
+            image_shape=self.image_shape,
+        )
 
 
 def _check_layer_sizes(name, value):
+    if isinstance(value, str):  # "auto"
+        return
     sizes = np.atleast_1d(np.asarray(value, dtype=object))
     if sizes.ndim > 1 or not all(isinstance(s, Integral) and s >= 1 for s in sizes):
         raise ValueError(

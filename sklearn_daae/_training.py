@@ -1,13 +1,17 @@
 """How every estimator is trained: `fit`, `partial_fit` and what they share."""
 
+import math
+import warnings
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import validate_data
 
 from ._batches import Batches, Rows, hold_out
 from ._callbacks import EpochProgressBar, SklearnTasks, StopsEarly
+from ._convergence import warn_of_failure
 from ._device import (
     release_memory,
     resolve_device,
@@ -19,6 +23,12 @@ from ._net import AutoencoderNet
 from ._networks import NETWORKS, Autoencoder, multilayer_perceptron
 from ._parameters import NETWORK_NAMES, AutoencoderParameters, check_image_size
 from ._random import borrowed_global_generator, private_generator, torch_generator
+from ._scaling import (
+    are_told_apart,
+    choose_scaling,
+    has_contrast,
+    is_within_unit_interval,
+)
 from ._sklearn_compat import CallbackSupportMixin, with_callbacks
 
 # Read as they are, batch by batch; anything else becomes float32 as a whole.
@@ -26,6 +36,18 @@ DTYPES = [
     np.dtype(kind)
     for kind in ("f4", "f8", "f2", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?")
 ]
+
+# What "auto" is, of which there are two: for up to so many rows, and for more. How
+# they were chosen stands in doc/defaults.md.
+_FEW_ROWS = 10_000
+_LAYER_SIZES = {"few": (256, 256), "many": (1000, 1000)}
+_HAS_SHORTCUT = {"few": True, "many": False}
+_BATCH_SIZE = {"few": 64, "many": 128}
+_DISCRIMINATOR_LAYER_SIZES = (64, 64)
+# Wide rows take longer: of more features than this, there are fewer steps.
+_N_STEPS = 1000
+_N_FEATURES = 1000
+_LEAST_N_EPOCHS = 10
 
 
 class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
@@ -62,6 +84,11 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
         Warns
         -----
+        ConvergenceWarning
+            If the codes carry nothing, the reconstructions are no better than the means
+            of the features, the match to the prior is lost, or X is of a scale at which
+            the numbers that it comes as do not tell its rows apart.
+
         UserWarning
             If the user interrupts the training after its first epoch. The model is
             kept, as in scikit-learn's multilayer perceptrons.
@@ -103,10 +130,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         """Do what `fit` and `partial_fit` share."""
         self._check_parameters()
         device = resolve_device(self.device)
-        n_epochs = 1 if single_pass else self.max_epochs
         context = None
-        if not single_pass:
-            context = self._init_callback_context(max_subtasks=n_epochs)
         try:
             with self._unchanged_on_error(), ExitStack() as stack:
                 stack.enter_context(undisturbed(device))
@@ -115,22 +139,25 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 stack.enter_context(torch.enable_grad())
                 min_samples = 1 if goes_on else 2
                 X = self._validated(X, reset=not goes_on, min_samples=min_samples)
+                n_epochs = 1 if single_pass else self._n_epochs(len(X))
+                if not single_pass:
+                    context = self._init_callback_context(max_subtasks=n_epochs)
                 if goes_on:
                     self._check_structure()
-                loss = self._resolve_reconstruction_loss(X, goes_on)
-                self.reconstruction_loss_ = loss
-                if goes_on:
+                    self._check_going_on(X)
                     net = self.net_.to(device)
                     stack.enter_context(net.unchanged_on_error())
                     net.resume(**self._net_settings(device))
                 else:
-                    net = self._new_net(device)
+                    self._choose_scaling(X)
+                    net = self._new_net(device, len(X))
 
                 early_stopping = self.early_stopping and not single_pass
                 training, validation = self._batches(X, device, early_stopping)
                 observers = []
                 if early_stopping:
-                    observers.append(StopsEarly(self.n_iter_no_change, self.tol))
+                    tol = self.tol * validation.variance()
+                    observers.append(StopsEarly(self.n_iter_no_change, tol))
                 if context is not None:
                     tasks = SklearnTasks(self, context, X, y, training)
                     observers.append(tasks)
@@ -138,6 +165,8 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                     bar = EpochProgressBar(type(self).__name__, n_epochs)
                     observers.append(stack.enter_context(closing(bar)))
                 net.fit_loop(training, validation, n_epochs, observers=observers)
+                if not single_pass:
+                    warn_of_failure(net, training)
                 goes_on = goes_on and single_pass
                 fitted = self._fitted_attributes(net, training, goes_on=goes_on)
                 vars(self).update(fitted)
@@ -146,6 +175,20 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         finally:
             release_memory(device)
         return self
+
+    def _n_epochs(self, n_samples):
+        """Return how many passes over so many rows `fit` makes."""
+        if self.max_epochs != "auto":
+            return self.max_epochs
+        n_steps = _N_STEPS * min(1, _N_FEATURES / self.n_features_in_)
+        n_batches = math.ceil(n_samples / self._batch_size(n_samples))
+        return max(_LEAST_N_EPOCHS, math.ceil(n_steps / n_batches))
+
+    def _batch_size(self, n_samples):
+        """Return how many of so many rows are in a batch."""
+        if self.batch_size != "auto":
+            return self.batch_size
+        return _BATCH_SIZE[_size_class(n_samples)]
 
     @contextmanager
     def _unchanged_on_error(self):
@@ -161,14 +204,15 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _batches(self, X, device, early_stopping):
         """Return what to train on and, with early stopping, what to watch."""
-        source = Rows(X, device).to_device()
+        source = Rows(X, device, self.scaling_).to_device()
         rows, validation = np.arange(len(X)), None
         if early_stopping:
             # From the seed itself: the same rows again when a warm start goes on.
             shuffled = private_generator(self.random_state).permutation(rows)
             rows, held_out = hold_out(shuffled, self.validation_fraction)
             validation = Batches(source, rows=held_out, batch_size=1024)
-        return Batches(source, rows=rows, batch_size=self.batch_size), validation
+        batch_size = self._batch_size(len(X))
+        return Batches(source, rows=rows, batch_size=batch_size), validation
 
     def _fitted_attributes(self, net, batches, *, goes_on=False):
         """Return what a model has after training on the batches, by name."""
@@ -191,42 +235,70 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             )
         return X
 
-    def _resolve_reconstruction_loss(self, X, goes_on):
-        """Return the name of the loss, and refuse an X that it is not defined on."""
-        bounds = np.array(_bounds(X))
-        least, most = self._structure()["input_range"] or (0, 1)
-        low, high = (bounds - least) / (most - least)
-        # MinMaxScaler gives values that rounding has taken a little out of range.
-        rounding = 4 * np.finfo(np.float32).eps
-        in_unit_interval = low >= -rounding and high <= 1 + rounding
-        if self.input_range is not None and not in_unit_interval:
+    def _choose_scaling(self, X):
+        """Choose what X is mapped by, and the loss, from what it is like."""
+        statistics = Rows(X, torch.device("cpu")).statistics()
+        input_range = self._structure()["input_range"]
+        loss = self.reconstruction_loss
+        self.scaling_ = choose_scaling(self.scaling, input_range, loss, statistics)
+        # What is standardised was in the type of X until then; else float32 it is.
+        is_float64 = self.scaling_.kind == "standard" and X.dtype != np.float32
+        if not are_told_apart(statistics, np.float64 if is_float64 else np.float32):
+            warnings.warn(
+                "A feature of X varies by so little, beside its mean, that "
+                f"{'float64' if is_float64 else 'float32'} hardly tells its values "
+                "apart: the model sees noise. Subtract the mean before X is stored, "
+                "and give it as float64 with scaling='auto'.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        seen = statistics.mapped(self.scaling_)
+        in_unit_interval = self._check_range(statistics.bounds, seen.bounds)
+        if loss == "auto":
+            is_bce = in_unit_interval and has_contrast(seen)
+            loss = "bce" if is_bce and self.scaling_.kind != "standard" else "mse"
+        self.reconstruction_loss_ = loss
+        self._check_loss(seen.bounds, in_unit_interval)
+
+    def _check_going_on(self, X):
+        """Refuse an X that the fitted scaling or loss is not defined on."""
+        loss = self.reconstruction_loss
+        if loss not in ("auto", self.reconstruction_loss_):
+            _refuse_change("reconstruction_loss", self.reconstruction_loss_, loss)
+        if self.scaling_.kind == "standard":
+            return
+        bounds = _bounds(X)
+        shift, scale = self.scaling_.shift, self.scaling_.scale
+        seen = tuple((bound - shift) / scale for bound in bounds)
+        self._check_loss(seen, self._check_range(bounds, seen))
+
+    def _check_range(self, bounds, seen):
+        """Return whether networks see [0, 1] only; refuse what leaves `input_range`."""
+        in_unit_interval = is_within_unit_interval(seen)
+        if self.scaling_.kind == "range" and not in_unit_interval:
             raise ValueError(
                 f"X has values from {bounds[0]:g} to {bounds[1]:g}, outside of "
                 f"input_range={self.input_range!r}. Widen the range, or clip X."
             )
-        loss = self.reconstruction_loss
-        if goes_on and loss not in ("auto", self.reconstruction_loss_):
-            _refuse_change("reconstruction_loss", self.reconstruction_loss_, loss)
-        if loss == "auto":
-            if not goes_on:
-                return "bce" if in_unit_interval else "mse"
-            loss = self.reconstruction_loss_
-        if loss == "bce" and not in_unit_interval:
+        return in_unit_interval
+
+    def _check_loss(self, seen, in_unit_interval):
+        if self.reconstruction_loss_ == "bce" and not in_unit_interval:
             chosen = ""
             if self.reconstruction_loss == "auto":
                 chosen = ", which 'auto' chose for the rows first trained on,"
             raise ValueError(
                 f"The reconstruction loss 'bce'{chosen} needs all of X in [0, 1], but "
-                f"X has values from {low:g} to {high:g}. Scale X, for example with "
-                "sklearn.preprocessing.MinMaxScaler(clip=True), or fit with "
+                f"X has values from {seen[0]:g} to {seen[1]:g}. Scale X, for example "
+                "with sklearn.preprocessing.MinMaxScaler(clip=True), or fit with "
                 "reconstruction_loss='mse'."
             )
-        return loss
 
-    def _new_net(self, device):
+    def _new_net(self, device, n_samples):
         """Return a net with fresh networks and optimisers."""
         structure = self._structure()
         self._check_image_size(structure)
+        parts = _resolved(structure, n_samples)
         random = private_generator(self.random_state)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
         borrowed = borrowed_global_generator(random, cpu)
@@ -235,12 +307,12 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             sizes = self._network_sizes()
             module = Autoencoder(
                 **{
-                    name: self._make_network(name, *sizes[name], generator)
+                    name: self._make_network(name, *sizes[name], generator, parts)
                     for name in sizes
                 },
                 n_components=self.n_components,
                 sigmoid_output=self.reconstruction_loss_ == "bce",
-                input_range=structure["input_range"],
+                scaling=self.scaling_,
             )
             module.float().check_shapes(sizes)
         net = AutoencoderNet(
@@ -280,6 +352,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             "has_own_networks": self._has_own_networks(),
             "learning_rates": self._learning_rates(),
             "learning_rate_decay": self.learning_rate_decay,
+            "averaging": self.averaging,
             "precision": self.precision,
             "callbacks": list(self.callbacks or []),
             "verbose": self.verbose,
@@ -293,17 +366,16 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     def _has_own_networks(self):
         return any(getattr(self, name, None) is not None for name in NETWORK_NAMES)
 
-    def _make_network(self, name, n_inputs, n_outputs, generator):
+    def _make_network(self, name, n_inputs, n_outputs, generator, parts):
         """Return the user's own network, or one of ours."""
         make = getattr(self, name)
         if make is None:
-            structure = self._structure()
-            kind, options = structure["network"]
-            shapes = structure[f"{name}_layer_sizes"], structure["image_shape"]
+            kind, options = parts["network"]
+            shapes = parts[f"{name}_layer_sizes"], parts["image_shape"]
             arguments = n_inputs, n_outputs, generator, *shapes
             if name in NETWORKS[kind]:
                 return NETWORKS[kind][name](*arguments, **options)
-            return multilayer_perceptron(*arguments)
+            return multilayer_perceptron(*arguments, shortcut=False)
         sizes = (n_inputs,) if name == "discriminator" else (n_inputs, n_outputs)
         try:
             network = make(*sizes)
@@ -326,6 +398,25 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     def _learning_rates(self):
         """Return the learning rate of each update."""
         return {"reconstruction": self.learning_rate}
+
+
+def _size_class(n_samples):
+    return "few" if n_samples <= _FEW_ROWS else "many"
+
+
+def _resolved(structure, n_samples):
+    """Return a structure with what "auto" stands for."""
+    few_or_many = _size_class(n_samples)
+    sizes = {
+        "encoder_layer_sizes": _LAYER_SIZES[few_or_many],
+        "decoder_layer_sizes": _LAYER_SIZES[few_or_many],
+        "discriminator_layer_sizes": _DISCRIMINATOR_LAYER_SIZES,
+    }
+    resolved = {name: sizes[name] for name in sizes if structure[name] == "auto"}
+    if structure["network"] == ("mlp", {}):
+        shortcut = _HAS_SHORTCUT[few_or_many]
+        resolved["network"] = "mlp", {"shortcut": shortcut}
+    return {**structure, **resolved}
 
 
 def _bounds(X):

@@ -8,6 +8,7 @@ import torch
 
 from ._base import BaseAutoencoder
 from ._losses import LIKELIHOOD_WEIGHTS
+from ._networks import WithShortcut
 from ._objectives import VariationalObjective
 from ._priors import Prior
 from ._sklearn_compat import Interval
@@ -52,8 +53,10 @@ class VariationalAutoencoder(BaseAutoencoder):
         network = super()._make_network(name, *sizes_and_generator)
         if name == "encoder" and self.encoder is None:
             # All variances start at 1: an X of large values would give exp(large).
-            layers = [m for m in network.modules() if isinstance(m, torch.nn.Linear)]
-            torch.nn.init.zeros_(layers[-1].weight[self.n_components :])
+            has_shortcut = isinstance(network, WithShortcut)
+            for part in network.children() if has_shortcut else [network]:
+                layers = [m for m in part.modules() if isinstance(m, torch.nn.Linear)]
+                torch.nn.init.zeros_(layers[-1].weight[self.n_components :])
         return network
 
 
@@ -81,18 +84,22 @@ class VAETransformer(VariationalAutoencoder):
 
     reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
         The likelihood p(x | z): "bce" has Bernoulli variables, for X in [0, 1], and
-        "mse" Gaussian ones of variance 1. "auto" is "bce" where all of X lies in [0,
-        1], else "mse"; name one where parts of the data that are fitted apart, as in
-        cross-validation, may differ in that.
+        "mse" Gaussian ones of variance 1. "auto" is "bce" where X is not standardised,
+        lies in [0, 1] and has a standard deviation of at least 0.1, else "mse"; name
+        one where parts of the data that are fitted apart, as in cross-validation, may
+        differ in that.
 
-    encoder_layer_sizes, decoder_layer_sizes : int or array-like, default=(1000, 1000)
-        Sizes of the hidden layers, input side first.
+    encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
+        Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
+        1000) where more than 10,000 rows are first trained on.
 
     network : {"mlp", "conv"} or (str, dict), default="mlp"
-        Multilayer perceptrons of the sizes above, or the paper's convolutional network
-        for images, which needs `image_shape` and no layer sizes: four convolutions of
-        stride 2, with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter
-        of these, for a CPU.
+        Multilayer perceptrons of the sizes above, beside a linear layer from input to
+        output where at most 10,000 rows are first trained on (``("mlp", {"shortcut":
+        False})`` is always without); or the paper's convolutional network for images,
+        which needs `image_shape` and no layer sizes: four convolutions of stride 2,
+        with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
+        for a CPU.
 
     image_shape : (int, int, int), default=None
         Channels, height and width of the image that each row of X is, flattened in that
@@ -105,27 +112,42 @@ class VAETransformer(VariationalAutoencoder):
         code and then the logarithms of its variances, and ``decoder(n_components,
         n_features)``. The decoder of the loss "bce" gives logits.
 
+    scaling : {"auto", "standard", "range", None}, default="auto"
+        How X is mapped as it is read, batch by batch; all that is in the space of X is
+        mapped back. "standard" subtracts the mean of each feature and divides by its
+        standard deviation, or by one number for all where half of them have at least a
+        quarter of the widest range, as pixels do. "range" maps `input_range` to [0, 1].
+        None leaves X as it is. "auto" is "range" with an `input_range`; None for X in
+        [0, 1] whose values lie mostly at either end, as in images of writing, or with
+        the loss "bce"; and else "standard". The numbers are those of the rows first
+        trained on, and stand in `scaling_`.
+
     input_range : (float, float), default=None
-        The least and the greatest value that X may have, such as ``(0, 255)``. X is
-        mapped to [0, 1] as it is read, batch by batch, so that images stay uint8 in
-        memory or in a memory-mapped file; and all that is in the space of X is mapped
-        back. It is checked in `fit` and `partial_fit`.
+        The least and the greatest value that X may have, such as ``(0, 255)``, which
+        `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
+        file. It is checked in `fit` and `partial_fit`.
 
-    optimizer : {"adam", "rmsprop"} or (str, dict), default="adam"
-        Optimiser of the encoder and the decoder, with its options in the second form:
-        ``("adam", {"betas": (0.5, 0.999)})``.
+    optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
+        Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
+        in the second form.
 
-    learning_rate : float, default=2e-4
+    learning_rate : float, default=2e-3
         Learning rate of the encoder and the decoder.
 
     learning_rate_decay : float, default=1.0
         Multiplies all learning rates after every epoch.
 
-    batch_size : int, default=64
-        Samples in a mini-batch.
+    averaging : bool, default=True
+        Whether codes, reconstructions and samples are those of a running average of the
+        weights, over about the last seventeenth of the steps taken so far. Training
+        goes on from the weights themselves.
 
-    max_epochs : int, default=100
-        Passes over the data that `fit` makes.
+    batch_size : int or "auto", default="auto"
+        Samples in a mini-batch. "auto" is 64, or 128 for more than 10,000 rows.
+
+    max_epochs : int or "auto", default="auto"
+        Passes over the data that `fit` makes. "auto" is what comes to 1,000 steps, or
+        to fewer in proportion for more than 1,000 features, and at least 10.
 
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
@@ -138,7 +160,8 @@ class VAETransformer(VariationalAutoencoder):
         Epochs without improvement by at least `tol` after which to stop early.
 
     tol : float, default=1e-4
-        The least improvement that counts, of X as `input_range` maps it.
+        The least improvement that counts, as a part of the variance of the rows that
+        are held out.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the present state instead of starting over.
@@ -186,6 +209,10 @@ class VAETransformer(VariationalAutoencoder):
 
     reconstruction_loss_ : str
         The loss that was used, "bce" or "mse".
+
+    scaling_ : Scaling
+        How X is mapped, to ``(x - scaling_.shift) / scaling_.scale``: its attribute
+        `kind` is "standard", "range" or None.
 
     device_ : torch.device
         Where the networks are.

@@ -40,14 +40,34 @@ VARIATIONAL = [VAETransformer, DVAETransformer]
 ESTIMATORS = [*ADVERSARIAL, DAETransformer, *VARIATIONAL]
 
 
-def make(Estimator, **params):
-    """Return a small estimator, with those of the parameters that it has."""
+# Adam with torch's options, and networks without a way past their layers.
+PLAIN = {"optimizer": "adam", "network": ("mlp", {"shortcut": False})}
+
+
+def make(Estimator, *, published=False, **params):
+    """Return a small estimator, with those of the parameters that it has.
+
+    Parameters
+    ----------
+    Estimator : type
+        Its class.
+
+    published : bool, default=False
+        Whether all else is to be as in the paper.
+
+    **params
+        Its parameters, where not those of `SMALL`.
+    """
     known = {**SMALL, **params}
     unknown = set(known) - set().union(*(E().get_params() for E in ESTIMATORS))
     assert not unknown, unknown
     has = Estimator().get_params()
-    return Estimator(**{name: value for name, value in known.items() if name in has})
+    known = {name: value for name, value in known.items() if name in has}
+    return Estimator.as_published(**known) if published else Estimator(**known)
 
+
+# Of the trainings of two epochs that tests are content with.
+SHORT_TRAINING = "ignore::sklearn.exceptions.ConvergenceWarning"
 
 needs_cuda = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="needs a CUDA device"

@@ -15,7 +15,7 @@ import torch
 from scipy.linalg import solve_discrete_lyapunov
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import Callback
 
 from sklearn_daae import DAAETransformer, DAETransformer
@@ -391,6 +391,7 @@ def test_kinds_of_X_give_the_same_model(Estimator, X, tmp_path):
     expected = make(Estimator).fit(X)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ConvergenceWarning)
         for name, kind in kinds.items():
             model = make(Estimator).fit(kind)
             np.testing.assert_array_equal(weights(model), weights(expected), name)
@@ -560,7 +561,7 @@ def test_goes_on_with_other_training_parameters(X):
 
 def test_learning_rate_decay(X):
     model = DAAETransformer(**SMALL, learning_rate_decay=0.1).fit(X)
-    for name in ("reconstruction", "discriminator", "adversarial"):
+    for name in ("reconstruction", "discriminator"):
         group = getattr(model.net_, f"{name}_optimizer_").param_groups[0]
         assert group["lr"] == pytest.approx(2e-5)
 
@@ -568,12 +569,14 @@ def test_learning_rate_decay(X):
 def test_early_stopping_returns_to_the_best_weights(Estimator, X):
     """As in MLPClassifier: any improvement counts as best, tol as progress."""
     settings = {**SMALL, "max_epochs": 60, "early_stopping": True}
-    model = make(Estimator, **settings, n_iter_no_change=3, tol=2e-3).fit(X)
+    model = make(Estimator, **settings, n_iter_no_change=3, tol=0.05).fit(X)
     errors = [record["validation_error"] for record in model.history_]
     assert 4 < model.n_epochs_ < 60
+    rows = np.random.default_rng(0).permutation(len(X))[:30]
+    tol = 0.05 * X[rows].var(axis=0, dtype=np.float64).mean()
     count, best = 0, np.inf
     for epoch, error in enumerate(errors, 1):
-        count = count + 1 if error > best - 2e-3 else 0
+        count = count + 1 if error > best - tol else 0
         best = min(best, error)
         assert (count > 3) == (epoch == model.n_epochs_)
 
@@ -694,6 +697,7 @@ def test_divergence_is_an_error(X):
 def test_divergence_that_only_the_held_out_rows_show_is_an_error(X):
     """The encoder's adversarial update ends a step: no loss in training tells of it."""
     settings = {**SMALL, "max_epochs": 1, "batch_size": 300, "early_stopping": True}
+    settings |= {"update": "separate", "averaging": False}
     model = DAAETransformer(**settings, adversarial_weight=1e36)
     with pytest.raises(ValueError, match=r"diverged in epoch 1.*learning_rate"):
         model.fit(X)
@@ -724,16 +728,13 @@ def test_an_unpickled_model_goes_on_bit_for_bit(Estimator, X):
     np.testing.assert_array_equal(
         weights(model.partial_fit(X)), weights(copy.partial_fit(X))
     )
-    assert copy.encoder_ is copy.net_.module_.encoder
+    assert copy.encoder_ is copy.net_.model_.encoder
 
 
 def test_pickles_are_small(fitted):
-    """Weights, what Adam keeps of each for each of its updates, and little else."""
+    """Weights, their average, what Adam keeps of each, and little else."""
     n_weights = sum(p.numel() for p in fitted.net_.module_.parameters())
-    n_moments = 2 * n_weights
-    if type(fitted) in ADVERSARIAL:
-        n_moments += 2 * sum(p.numel() for p in fitted.encoder_.parameters())
-    assert len(pickle.dumps(fitted)) < 4 * (n_weights + n_moments) + 40_000
+    assert len(pickle.dumps(fitted)) < 4 * (2 + 2) * n_weights + 40_000
 
     trimmed = pickle.loads(pickle.dumps(fitted))
     trimmed.net_.trim_for_prediction()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_daae import DAAETransformer
 from sklearn_daae._device import available_devices, resolve_device
@@ -96,7 +97,7 @@ def test_bfloat16_trains_about_as_float32_does(Estimator, X):
     mixed = make(Estimator, **settings, precision="bfloat16").fit(X)
     assert (weights(full) != weights(mixed)).mean() > 0.8
     assert mixed.score(X) == pytest.approx(full.score(X), rel=0.1)
-    assert mixed.net_.module_.encoder[0].weight.dtype == torch.float32
+    assert mixed.net_.module_.encoder.layers[0].weight.dtype == torch.float32
     assert mixed.transform(X).dtype == np.float32
 
 
@@ -107,6 +108,7 @@ def test_bfloat16_warns_on_a_cpu_that_is_slow_at_it(X, monkeypatch, has_products
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        warnings.simplefilter("ignore", ConvergenceWarning)
         DAAETransformer(**SMALL, precision="bfloat16").fit(X)
         DAAETransformer(**SMALL).fit(X)
     told = ["precision='float32'" in str(warning.message) for warning in caught]
@@ -128,7 +130,7 @@ def test_a_pickle_from_a_device_that_is_not_here_loads_on_the_cpu(Estimator, X):
 
 def test_the_net_is_a_skorch_net(fitted, X):
     np.testing.assert_allclose(
-        fitted.net_.predict(X.copy()), fitted.reconstruct(X), atol=1e-6
+        fitted.net_.predict(X.copy()), fitted.reconstruct(X), atol=1e-5
     )
 
 

@@ -94,18 +94,20 @@ def test_the_api_has_its_defaults(Estimator):
     expected = {
         "n_components": 10,
         "reconstruction_loss": "auto",
-        "encoder_layer_sizes": (1000, 1000),
-        "decoder_layer_sizes": (1000, 1000),
+        "encoder_layer_sizes": "auto",
+        "decoder_layer_sizes": "auto",
         "network": "mlp",
         "image_shape": None,
         "encoder": None,
         "decoder": None,
+        "scaling": "auto",
         "input_range": None,
-        "optimizer": "adam",
-        "learning_rate": 2e-4,
+        "optimizer": ("adam", {"betas": (0.5, 0.99)}),
+        "learning_rate": 2e-3,
         "learning_rate_decay": 1.0,
-        "batch_size": 64,
-        "max_epochs": 100,
+        "averaging": True,
+        "batch_size": "auto",
+        "max_epochs": "auto",
         "early_stopping": False,
         "validation_fraction": 0.1,
         "n_iter_no_change": 10,
@@ -119,15 +121,17 @@ def test_the_api_has_its_defaults(Estimator):
     }
     if Estimator not in (AAETransformer, VAETransformer):
         expected |= {"sigma": 0.5, "corruption": "gaussian"}
+        expected |= {"corruption_level": "mixed"}
     if Estimator is not DAETransformer:
         expected |= {"prior": "normal"}
     if Estimator in VARIATIONAL:
         expected |= {"beta": 1.0}
     if Estimator in ADVERSARIAL:
         expected |= {
-            "adversarial_weight": 1.0,
+            "update": "joint",
+            "adversarial_weight": "auto",
             "adversarial_loss": "non_saturating",
-            "discriminator_layer_sizes": (1000, 1000),
+            "discriminator_layer_sizes": "auto",
             "discriminator": None,
             "discriminator_optimizer": None,
             "discriminator_learning_rate": None,

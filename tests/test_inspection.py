@@ -26,7 +26,7 @@ from sklearn_daae.inspection import (
     SampleDisplay,
 )
 
-from .conftest import SMALL, make
+from .conftest import SHORT_TRAINING, SMALL, make
 
 mpl.use("agg")
 import matplotlib.pyplot as plt
@@ -313,7 +313,7 @@ def test_prior_match(model, X):
 
 def test_prior_match_draws_codes_of_variational_models(X):
     """Their prior is matched by draws of q(z | x), not by its means."""
-    model = make(VAETransformer).fit(X)
+    model = make(VAETransformer, learning_rate=1e-3).fit(X)
     display = PriorMatchDisplay.from_estimator(model, X, random_state=0)
     assert display.encodings.std() > 2 * model.transform(X).std()
 
@@ -372,7 +372,7 @@ def test_loss_curves(X):
     assert display.lines_[0].get_label() == "one: reconstruction loss"
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", SHORT_TRAINING)
 def test_displays_of_data_frames(X, y):
     """Whose names a model knows, and which it gives where it is told to."""
     frame = pd.DataFrame(X).add_prefix("pixel ")

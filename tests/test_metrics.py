@@ -33,7 +33,7 @@ from sklearn_daae.metrics import (
     shift_robustness,
 )
 
-from .conftest import SMALL, make
+from .conftest import SHORT_TRAINING, SMALL, make
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ class Identity(torch.nn.Module):
 
 def gaussian_model(**params):
     """Return a DAAE whose codes are X, at a learning rate that leaves them so."""
-    settings = {**SMALL, "learning_rate": 1e-12, "max_epochs": 1}
+    settings = {**SMALL, "learning_rate": 1e-12, "max_epochs": 1, "scaling": None}
     settings |= {"n_components": 2, "encoder": Identity, "decoder": Identity}
     return DAAETransformer(**{**settings, **params})
 
@@ -365,7 +365,7 @@ def test_shift_robustness_looks_into_pipelines(digits):
     assert shift_robustness(scaled, X, shifts=[0]).similarity == 1
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", SHORT_TRAINING)
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_shift_robustness_of_a_data_frame(X, library):
     names = [f"pixel {i}" for i in range(64)]

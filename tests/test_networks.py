@@ -12,7 +12,7 @@ from sklearn_daae import (
 )
 from sklearn_daae._networks import NETWORKS
 
-from .conftest import ADVERSARIAL, SMALL, make, weights
+from .conftest import ADVERSARIAL, SHORT_TRAINING, SMALL, make, weights
 
 CONV = ("conv", {"n_filters": np.int64(2)})
 
@@ -109,7 +109,7 @@ BAD_SHAPES = [
     ({"image_shape": 64}, r"must be \(channels, height, width\)"),
     ({"network": "transformer"}, "'mlp', 'conv'"),
     ({"network": ("conv", {"f": 3})}, "unknown option 'f'. It takes: n_filters"),
-    ({"network": ("mlp", {"f": 3})}, "unknown option 'f'. It takes none"),
+    ({"network": ("mlp", {"f": 3})}, "unknown option 'f'. It takes: shortcut"),
     (
         {"network": ("conv", {"n_filters": 0}), "image_shape": (1, 16, 16)},
         "positive integer",
@@ -243,7 +243,7 @@ def test_own_encoder_beside_a_convolutional_decoder(Estimator):
     assert layers(model.decoder_, torch.nn.ConvTranspose2d)
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", SHORT_TRAINING)
 def test_tied_weights_move_once(X):
     class Transposed(torch.nn.Module):
         def __init__(self, linear):
@@ -265,6 +265,7 @@ def test_tied_weights_move_once(X):
         encoder=encoder,
         decoder=lambda *sizes: Transposed(linears[0]),
         adversarial_weight=0,
+        averaging=False,
         max_epochs=1,
         batch_size=len(X),
     ).fit(X)
