@@ -186,6 +186,14 @@ class Batches:
         """The rows as a data set, for those of skorch's callbacks that score them."""
         return Subset(Dataset(self.source.X), self.rows)
 
+    def sample(self, n_rows):
+        """Return so many of the rows, or all, spread evenly over them."""
+        chosen = np.linspace(0, len(self.rows) - 1, min(n_rows, len(self.rows)))
+        rows = self.rows[chosen.round().astype(int)]
+        if isinstance(self.source.X, torch.Tensor):
+            rows = torch.from_numpy(rows).to(self.source.device)
+        return self.source[rows]
+
     def variance(self):
         """Return the variance of the features, their mean, as networks see them."""
         centre, n, total, squares = None, 0, 0.0, 0.0

@@ -48,8 +48,7 @@ def warn_of_failure(net, batches):
     ValueError
         If what comes out is not finite.
     """
-    chosen = np.linspace(0, len(batches.rows) - 1, _N_ROWS).round().astype(int)
-    x = batches.source[batches.rows[np.unique(chosen)]]
+    x = batches.sample(_N_ROWS)
     random = np.random.default_rng(0)
     generator = torch_generator(random, net.device)
     with net.global_generator(random):

@@ -104,7 +104,7 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
         in the second form.
 
-    learning_rate : float, default=2e-3
+    learning_rate : float, default=1e-3
         Learning rate of the encoder and the decoder.
 
     learning_rate_decay : float, default=1.0

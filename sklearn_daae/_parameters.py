@@ -81,7 +81,7 @@ class AutoencoderParameters(BaseEstimator):
     scaling: str | None = "auto"
     input_range: tuple[float, float] | None = None
     optimizer: str | tuple[str, dict] = ("adam", {"betas": (0.5, 0.99)})
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     learning_rate_decay: float = 1.0
     averaging: bool = True
     batch_size: int | str = "auto"

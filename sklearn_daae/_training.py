@@ -20,7 +20,7 @@ from ._device import (
 )
 from ._losses import RECONSTRUCTION_LOSSES
 from ._net import AutoencoderNet
-from ._networks import NETWORKS, Autoencoder, multilayer_perceptron
+from ._networks import NETWORKS, Autoencoder, WithShortcut, multilayer_perceptron
 from ._parameters import NETWORK_NAMES, AutoencoderParameters, check_image_size
 from ._random import borrowed_global_generator, private_generator, torch_generator
 from ._scaling import (
@@ -30,6 +30,7 @@ from ._scaling import (
     is_within_unit_interval,
 )
 from ._sklearn_compat import CallbackSupportMixin, with_callbacks
+from ._start import start_as_pca
 
 # Read as they are, batch by batch; anything else becomes float32 as a whole.
 DTYPES = [
@@ -48,6 +49,9 @@ _DISCRIMINATOR_LAYER_SIZES = (64, 64)
 _N_STEPS = 1000
 _N_FEATURES = 1000
 _LEAST_N_EPOCHS = 10
+
+# Rows that the networks are started from.
+_N_ROWS_OF_PCA = 2000
 
 
 class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
@@ -150,10 +154,11 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                     net.resume(**self._net_settings(device))
                 else:
                     self._choose_scaling(X)
-                    net = self._new_net(device, len(X))
 
                 early_stopping = self.early_stopping and not single_pass
                 training, validation = self._batches(X, device, early_stopping)
+                if not goes_on:
+                    net = self._new_net(device, training)
                 observers = []
                 if early_stopping:
                     tol = self.tol * validation.variance()
@@ -294,11 +299,11 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 "reconstruction_loss='mse'."
             )
 
-    def _new_net(self, device, n_samples):
-        """Return a net with fresh networks and optimisers."""
+    def _new_net(self, device, training):
+        """Return a net with fresh networks and optimisers, for these batches."""
         structure = self._structure()
         self._check_image_size(structure)
-        parts = _resolved(structure, n_samples)
+        parts = _resolved(structure, len(training.source))
         random = private_generator(self.random_state)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
         borrowed = borrowed_global_generator(random, cpu)
@@ -315,6 +320,10 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 scaling=self.scaling_,
             )
             module.float().check_shapes(sizes)
+            ours = module.encoder, module.decoder
+            if all(isinstance(network, WithShortcut) for network in ours):
+                x = training.sample(_N_ROWS_OF_PCA).cpu()
+                start_as_pca(module, x, self._corruption(), generator)
         net = AutoencoderNet(
             module,
             RECONSTRUCTION_LOSSES[self.reconstruction_loss_],

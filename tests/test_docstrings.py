@@ -103,7 +103,7 @@ def test_the_api_has_its_defaults(Estimator):
         "scaling": "auto",
         "input_range": None,
         "optimizer": ("adam", {"betas": (0.5, 0.99)}),
-        "learning_rate": 2e-3,
+        "learning_rate": 1e-3,
         "learning_rate_decay": 1.0,
         "averaging": True,
         "batch_size": "auto",

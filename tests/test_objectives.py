@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from skorch.callbacks import Callback
 from torch.distributions import Bernoulli, Normal, kl_divergence
@@ -232,6 +233,194 @@ def check_training(Estimator, X, draws, transcription, reconstruction_loss, own=
         torch.testing.assert_close(
             weight.double(), expected[name], rtol=1e-5, atol=tolerance, msg=name
         )
+
+
+class GradientRecorder(Recorder):
+    """Keeps the gradients of every update, too."""
+
+    def on_train_begin(self, net, **kwargs):
+        super().on_train_begin(net, **kwargs)
+        self.gradients = [{}]
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        self.gradients[-1] |= {n: p.grad.double() for n, p in named_parameters}
+
+    def on_batch_end(self, net, **kwargs):
+        super().on_batch_end(net, **kwargs)
+        self.gradients.append({})
+
+
+def unit(g):
+    return g / g.norm()
+
+
+def joint_update(networks, batches, draws, *, M, weight, rate, minimax, mse):
+    """Train by the balanced update in float64, each gradient by one call of autograd.
+
+    Returns the losses and the gradients of each step.
+    """
+    E, R, D = networks.encoder, networks.decoder, networks.discriminator
+    optimizer = plain_adam(rate, networks)
+    x_tildes, z_reals = iter(draws["x_tilde"]), iter(draws["z_real"])
+    all_directions = iter([d for d in draws["noise"] if len(d) == 50])
+    losses, gradients = [], []
+    for x in batches:
+        # x itself, where nothing is corrupted; the first of M is reconstructed.
+        draws_of_x = next(x_tildes, x).unflatten(0, (M, len(x)))
+        z = [E(draws_of_x[j]) for j in range(M)]
+        z_fake, z_real = sum(z) / M, next(z_reals)
+        x_hat = R(z[0]) if mse else torch.sigmoid(R(z[0]))
+        if mse:
+            L_rec = ((x_hat - x) ** 2).mean()
+        else:
+            L_rec = -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).mean()
+        real, fake = torch.sigmoid(D(z_real)), torch.sigmoid(D(z_fake))
+        L_dis = -real.log().mean() - (1 - fake).log().mean()
+        L_prior = (1 - fake).log().mean() if minimax else -fake.log().mean()
+        L_sw = 0
+        directions = next(all_directions)
+        for theta in directions / directions.norm(dim=1, keepdim=True):
+            gap = (z_fake @ theta).sort().values - (z_real @ theta).sort().values
+            L_sw = L_sw + gap.square().mean() / 50
+
+        def gradient(loss, at):
+            return torch.autograd.grad(loss, at, retain_graph=True)
+
+        (g_rec,), (g_adv,) = gradient(L_rec, z[0]), gradient(L_prior, z_fake)
+        (g_sw,) = gradient(L_sw, z_fake)
+        g_pri = unit(unit(g_adv) + unit(g_sw))
+        size = weight * g_rec.norm()
+        encoder = [*E.parameters()]
+        g_encoder = torch.autograd.grad(
+            [z[0], z_fake], encoder, [g_rec, size * g_pri], retain_graph=True
+        )
+        for parameters, found in (
+            (encoder, g_encoder),
+            ([*R.parameters()], gradient(L_rec, [*R.parameters()])),
+            ([*D.parameters()], gradient(L_dis, [*D.parameters()])),
+        ):
+            for parameter, g in zip(parameters, found, strict=True):
+                parameter.grad = g
+        gradients.append({n: p.grad.clone() for n, p in networks.named_parameters()})
+        optimizer.step()
+        ratio = g_adv.norm() / g_rec.norm()
+        step = L_rec, L_dis, L_prior, ratio, L_sw.sqrt()
+        losses.append([float(value) for value in step])
+    return np.array(losses), gradients
+
+
+@pytest.mark.parametrize("reconstruction_loss", ["bce", "mse"])
+@pytest.mark.parametrize("adversarial_loss", ["non_saturating", "minimax"])
+@pytest.mark.parametrize(
+    ("Estimator", "M", "weight"),
+    [
+        (AAETransformer, 1, "auto"),
+        (DAAETransformer, 1, "auto"),
+        (DAAETransformer, 1, 2.0),
+        (iDAAETransformer, 1, "auto"),
+        (iDAAETransformer, 4, "auto"),
+    ],
+)
+def test_the_joint_update(
+    X, draws, Estimator, M, weight, adversarial_loss, reconstruction_loss
+):
+    """Losses, the gradients of both players and the weights that they lead to."""
+    recorder = GradientRecorder(draws)
+    model = make(
+        Estimator,
+        M=M,
+        max_epochs=1,
+        optimizer="adam",
+        adversarial_weight=weight,
+        adversarial_loss=adversarial_loss,
+        reconstruction_loss=reconstruction_loss,
+        callbacks=[recorder],
+    ).fit(X)
+    losses, gradients = joint_update(
+        recorder.networks,
+        recorder.batches,
+        draws,
+        M=M,
+        weight=0.1 if weight == "auto" else weight,
+        rate=SMALL["learning_rate"],
+        minimax=adversarial_loss == "minimax",
+        mse=reconstruction_loss == "mse",
+    )
+    np.testing.assert_allclose(recorder.losses, losses, rtol=1e-4)
+    assert len(gradients) == len(recorder.gradients) - 1 == 5
+    for found, expected in zip(recorder.gradients, gradients, strict=False):
+        assert found.keys() == expected.keys()
+        for name, gradient in found.items():
+            scale = expected[name].abs().max().item()
+            torch.testing.assert_close(
+                gradient, expected[name], rtol=1e-3, atol=1e-4 * scale, msg=name
+            )
+    expected = dict(recorder.networks.named_parameters())
+    for name, weight in model.net_.module_.named_parameters():
+        torch.testing.assert_close(
+            weight.double(), expected[name], rtol=1e-4, atol=2e-5, msg=name
+        )
+
+
+@pytest.mark.parametrize("prior", ["uniform", "ring", scipy.stats.laplace()])
+@pytest.mark.parametrize("Estimator", ADVERSARIAL)
+def test_the_joint_update_matches_any_prior(X, Estimator, prior):
+    settings = {"prior": prior, "n_components": 2, "max_epochs": 60}
+    model = make(Estimator, **settings).fit(X)
+    first, last = model.history_[0], model.history_[-1]
+    assert last["prior_distance"] < 0.6 * first["prior_distance"]
+    assert last["reconstruction_loss"] < first["reconstruction_loss"]
+
+
+def test_without_a_weight_the_prior_is_nothing_to_the_encoder(X):
+    model = make(DAAETransformer, adversarial_weight=0, scaling=None).fit(X)
+    alone = make(DAAETransformer, adversarial_weight=0, scaling=None, prior="uniform")
+    codes = [m.transform(X) for m in (model, alone.fit(X))]
+    assert abs(codes[0] - codes[1]).max() > 0  # of other random numbers
+    gradients = []
+
+    class Gradients(Callback):
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            names = [name for name, _ in named_parameters]
+            if "encoder.layers.0.weight" in names:
+                encoder = dict(named_parameters)["encoder.layers.0.weight"]
+                gradients.append(encoder.grad.clone())
+
+    for weight in (0, 1e-6, 1.0):
+        settings = {"adversarial_weight": weight, "max_epochs": 1, "batch_size": 300}
+        make(DAAETransformer, **settings, callbacks=[Gradients()]).fit(X)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-9)
+    assert (gradients[0] - gradients[2]).norm() > 0.1 * gradients[0].norm()
+
+
+def test_the_joint_update_with_networks_of_the_user(X):
+    """With batch statistics, with a frozen encoder, and a discriminator that is blind."""
+
+    def normalised(d, k):
+        layers = torch.nn.Linear(d, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU()
+        return torch.nn.Sequential(*layers, torch.nn.Linear(16, k))
+
+    model = make(DAAETransformer, encoder=normalised, decoder=normalised).fit(X)
+    assert np.isfinite(model.transform(X)).all()
+    assert model.encoder_[1].num_batches_tracked == 10
+
+    def frozen(d, k):
+        return torch.nn.Linear(d, k).requires_grad_(False)
+
+    model = make(DAAETransformer, encoder=frozen).fit(X)
+    assert model.history_[-1]["gradient_ratio"] == 1e6  # to nothing
+
+    class Blind(torch.nn.Module):
+        def __init__(self, k):
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, z):
+            return self.bias.expand(len(z), 1)
+
+    model = make(DAAETransformer, discriminator=Blind, max_epochs=40).fit(X)
+    assert model.history_[-1]["gradient_ratio"] == 0
+    assert model.history_[-1]["prior_distance"] < model.history_[0]["prior_distance"]
 
 
 @pytest.mark.parametrize(
