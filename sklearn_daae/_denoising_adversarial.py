@@ -153,7 +153,7 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
 
     max_epochs : int or "auto", default="auto"
         Passes over the data that `fit` makes. "auto" is what comes to 1,000 steps, or
-        to fewer in proportion for more than 1,000 features, and at least 10.
+        to fewer in proportion for more than 1,000 features, and from 10 to 100.
 
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction

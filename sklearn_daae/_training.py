@@ -48,7 +48,7 @@ _DISCRIMINATOR_LAYER_SIZES = (64, 64)
 # Wide rows take longer: of more features than this, there are fewer steps.
 _N_STEPS = 1000
 _N_FEATURES = 1000
-_LEAST_N_EPOCHS = 10
+_N_EPOCHS = 10, 100
 
 # Rows that the networks are started from.
 _N_ROWS_OF_PCA = 2000
@@ -187,7 +187,8 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             return self.max_epochs
         n_steps = _N_STEPS * min(1, _N_FEATURES / self.n_features_in_)
         n_batches = math.ceil(n_samples / self._batch_size(n_samples))
-        return max(_LEAST_N_EPOCHS, math.ceil(n_steps / n_batches))
+        least, most = _N_EPOCHS
+        return max(least, min(math.ceil(n_steps / n_batches), most))
 
     def _batch_size(self, n_samples):
         """Return how many of so many rows are in a batch."""
@@ -304,6 +305,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         structure = self._structure()
         self._check_image_size(structure)
         parts = _resolved(structure, len(training.source))
+        settings = self._net_settings(device)
         random = private_generator(self.random_state)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
         borrowed = borrowed_global_generator(random, cpu)
@@ -323,7 +325,10 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             ours = module.encoder, module.decoder
             if all(isinstance(network, WithShortcut) for network in ours):
                 x = training.sample(_N_ROWS_OF_PCA).cpu()
-                start_as_pca(module, x, self._corruption(), generator)
+                objective = settings["objective"]
+                own = borrowed_global_generator(random, cpu)
+                with own if objective.draws_globally else nullcontext():
+                    start_as_pca(module, x, objective, generator)
         net = AutoencoderNet(
             module,
             RECONSTRUCTION_LOSSES[self.reconstruction_loss_],
@@ -331,7 +336,7 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             random=random,
             structure=structure,
             device=device,
-            **self._net_settings(device),
+            **settings,
         )
         return net.initialize()
 

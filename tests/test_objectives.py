@@ -22,7 +22,7 @@ from sklearn_daae._corruption import CORRUPTIONS
 from sklearn_daae._losses import gaussian_kl_divergence
 from sklearn_daae._priors import PRIORS
 
-from .conftest import ADVERSARIAL, SMALL, VARIATIONAL, make, weights
+from .conftest import ADVERSARIAL, PLAIN, SMALL, VARIATIONAL, make, weights
 
 
 class Recorder(Callback):
@@ -330,7 +330,7 @@ def test_the_joint_update(
         Estimator,
         M=M,
         max_epochs=1,
-        optimizer="adam",
+        **PLAIN,
         adversarial_weight=weight,
         adversarial_loss=adversarial_loss,
         reconstruction_loss=reconstruction_loss,
@@ -365,25 +365,23 @@ def test_the_joint_update(
 @pytest.mark.parametrize("prior", ["uniform", "ring", scipy.stats.laplace()])
 @pytest.mark.parametrize("Estimator", ADVERSARIAL)
 def test_the_joint_update_matches_any_prior(X, Estimator, prior):
-    settings = {"prior": prior, "n_components": 2, "max_epochs": 60}
-    model = make(Estimator, **settings).fit(X)
-    first, last = model.history_[0], model.history_[-1]
-    assert last["prior_distance"] < 0.6 * first["prior_distance"]
-    assert last["reconstruction_loss"] < first["reconstruction_loss"]
+    settings = {"prior": prior, "n_components": 2, "max_epochs": 200}
+    settings["adversarial_weight"] = 0.3
+    last = make(Estimator, **settings).fit(X).history_[-1]
+    settings["adversarial_weight"] = 0
+    free = make(Estimator, **settings).fit(X).history_[-1]
+    assert last["prior_distance"] < 0.6 * free["prior_distance"]
+    assert last["reconstruction_loss"] < 1.1 * free["reconstruction_loss"]
 
 
 def test_without_a_weight_the_prior_is_nothing_to_the_encoder(X):
-    model = make(DAAETransformer, adversarial_weight=0, scaling=None).fit(X)
-    alone = make(DAAETransformer, adversarial_weight=0, scaling=None, prior="uniform")
-    codes = [m.transform(X) for m in (model, alone.fit(X))]
-    assert abs(codes[0] - codes[1]).max() > 0  # of other random numbers
     gradients = []
 
     class Gradients(Callback):
         def on_grad_computed(self, net, named_parameters, **kwargs):
             names = [name for name, _ in named_parameters]
-            if "encoder.layers.0.weight" in names:
-                encoder = dict(named_parameters)["encoder.layers.0.weight"]
+            if "encoder.shortcut.weight" in names:
+                encoder = dict(named_parameters)["encoder.shortcut.weight"]
                 gradients.append(encoder.grad.clone())
 
     for weight in (0, 1e-6, 1.0):
@@ -394,7 +392,7 @@ def test_without_a_weight_the_prior_is_nothing_to_the_encoder(X):
 
 
 def test_the_joint_update_with_networks_of_the_user(X):
-    """With batch statistics, with a frozen encoder, and a discriminator that is blind."""
+    """With batch statistics, a frozen encoder, and a discriminator that is blind."""
 
     def normalised(d, k):
         layers = torch.nn.Linear(d, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU()
@@ -418,9 +416,11 @@ def test_the_joint_update_with_networks_of_the_user(X):
         def forward(self, z):
             return self.bias.expand(len(z), 1)
 
-    model = make(DAAETransformer, discriminator=Blind, max_epochs=40).fit(X)
-    assert model.history_[-1]["gradient_ratio"] == 0
-    assert model.history_[-1]["prior_distance"] < model.history_[0]["prior_distance"]
+    settings = {"discriminator": Blind, "max_epochs": 60}
+    last = make(DAAETransformer, **settings).fit(X).history_[-1]
+    free = make(DAAETransformer, **settings, adversarial_weight=0).fit(X).history_[-1]
+    assert last["gradient_ratio"] == 0
+    assert last["prior_distance"] < 0.6 * free["prior_distance"]
 
 
 @pytest.mark.parametrize(
@@ -458,6 +458,7 @@ def test_kl_divergence():
 def test_the_bound_is_that_of_the_paper(Estimator, X):
     """The losses estimate E[log p(x, z) - log q(z | x_tilde)], of section I-D."""
     settings = {"max_epochs": 40, "beta": 0.1, "sigma": 0.1}
+    settings |= {"corruption_level": "fixed"}
     model = make(Estimator, **settings).fit(X)
     module, objective = model.net_.module_, model.net_.objective
     x = torch.tensor(X[:1]).repeat(20_000, 1)

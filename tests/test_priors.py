@@ -303,6 +303,7 @@ def test_codes_match_the_prior(prior):
         "discriminator_layer_sizes": (128, 128),
         "learning_rate": 1e-3,
         "max_epochs": 60,
+        "adversarial_weight": 0.3 if prior == "ring" else 0.1,
     }
     models = {
         E.__name__: make(E, **settings, prior=prior).fit(X)

@@ -113,7 +113,7 @@ def test_features_of_several_units_are_learned(wine):
     X, _ = wine
     model = DAETransformer(6, sigma=0.25, **FAIR).fit(X)
     assert relative_error(model, X) < 0.25
-    unscaled = DAETransformer(6, sigma=0.25, scaling=None, **FAIR).fit(X)
+    unscaled = DAETransformer.as_published(n_components=6, **FAIR).fit(X)
     assert relative_error(unscaled, X) > 2
     # A unit is nothing to a model: neither to its codes nor to its scores.
     other = DAETransformer(6, sigma=0.25, **FAIR).fit(X * np.logspace(-6, 6, 13))
@@ -166,7 +166,7 @@ def test_a_variational_model_of_low_variance_does_not_collapse():
     assert model.history_[-1]["kl_divergence"] > 3
     assert relative_error(model, spectra) < 0.2
     with pytest.warns(ConvergenceWarning, match="codes carry nothing.*beta"):
-        VAETransformer(3, scaling=None, reconstruction_loss="bce", **FAIR).fit(spectra)
+        VAETransformer.as_published(reconstruction_loss="bce", **FAIR).fit(spectra)
 
 
 # --- the parameters -----------------------------------------------------------------

@@ -39,9 +39,9 @@ _NO_SETTINGS = {"device", "random_state", "precision", "max_epochs", "warm_start
 
 
 def settings_of(model):
-    """Return those parameters of a model that are not their defaults, for JSON."""
+    """Return those parameters of a model that are not the paper's, for JSON."""
     is_ours = hasattr(model, "max_epochs")
-    defaults = type(model)().get_params() if is_ours else {}
+    defaults = type(model).as_published().get_params() if is_ours else {}
     settings = {
         name: value
         for name, value in model.get_params().items()
@@ -109,7 +109,9 @@ class Protocol:
         model = self.all_models.get(name)
         paper = settings if model is None else settings_of(model)
         return {
-            key: settings[key] if key in settings else getattr(type(model)(), key)
+            key: settings[key]
+            if key in settings
+            else getattr(type(model).as_published(), key)
             for key in sorted(settings.keys() | paper.keys())
             if settings.get(key) != paper.get(key)
         }
@@ -143,14 +145,14 @@ def family(settings, *, sigma, M, adversarial=None):
     """
     players = settings | (adversarial or {})
     return {
-        "AAE": AAETransformer(**players),
-        "DAAE": DAAETransformer(sigma=sigma, **players),
-        "iDAAE": iDAAETransformer(sigma=sigma, M=M, **players),
-        "DAE": DAETransformer(sigma=sigma, **settings),
-        "VAE": VAETransformer(**settings),
+        "AAE": AAETransformer.as_published(**players),
+        "DAAE": DAAETransformer.as_published(sigma=sigma, **players),
+        "iDAAE": iDAAETransformer.as_published(sigma=sigma, M=M, **players),
+        "DAE": DAETransformer.as_published(sigma=sigma, **settings),
+        "VAE": VAETransformer.as_published(**settings),
         # The paper's numbers of it are others', who do not say which beta they took.
-        "beta-VAE": VAETransformer(beta=4.0, **settings),
-        "DVAE": DVAETransformer(sigma=sigma, **settings),
+        "beta-VAE": VAETransformer.as_published(beta=4.0, **settings),
+        "DVAE": DVAETransformer.as_published(sigma=sigma, **settings),
         "PCA": PCABaseline(settings["n_components"], sigma=sigma),
         "pixels": FunctionTransformer(),
     }
