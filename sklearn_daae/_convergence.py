@@ -81,8 +81,8 @@ def _failures_of_codes(net, x, z, generator):
         divergence = net.history[-1]["kl_divergence"]
         if divergence < _LEAST_DIVERGENCE and objective.beta > 0:
             yield (
-                f"the codes carry nothing, their KL divergence is {divergence:.2g} nats "
-                "a row. Lower beta, or leave scaling at 'auto'"
+                "the codes carry nothing, their KL divergence is "
+                f"{divergence:.2g} nats a row. Lower beta, or leave scaling at 'auto'"
             )
         return
     if isinstance(objective, AdversarialObjective):

@@ -160,6 +160,115 @@ def test_goes_on_with_another_corruption(X):
     assert (model.corrupt(X, 0) == 0).mean() > 0.9
 
 
+# --- levels, and what names have come later -----------------------------------------
+
+
+def levels_in_training(X, **params):
+    """Return the noise of each row of a batch in training, as a standard deviation."""
+    model = make(DAETransformer, max_epochs=1, scaling=None, **params).fit(X)
+    x = torch.from_numpy(X)
+    generator = torch.Generator().manual_seed(0)
+    corruption = model.net_.objective.corruption
+    return (corruption(x, generator, in_training=True) - x).square().mean(1).sqrt()
+
+
+def test_half_of_the_rows_have_less_noise():
+    X = np.zeros((4000, 100), dtype=np.float32)
+    fixed = levels_in_training(X, corruption_level="fixed")
+    assert fixed.mean() == pytest.approx(0.5, rel=0.01)
+    assert fixed.min() > 0.3
+    mixed = levels_in_training(X).numpy()
+    assert (mixed > 0.4).mean() == pytest.approx(0.5 + 0.5 * 0.2, abs=0.03)
+    below = np.histogram(mixed[mixed < 0.4], bins=4, range=(0, 0.4))[0]
+    np.testing.assert_allclose(below / len(X), 0.1, atol=0.02)
+
+
+@pytest.mark.parametrize("Estimator", CORRUPTING)
+def test_outside_of_training_all_rows_are_at_sigma(Estimator):
+    X = np.random.default_rng(0).normal(size=(500, 200))
+    model = make(Estimator, max_epochs=1, sigma=0.3).fit(X)
+    noise = (model.corrupt(X, 0) - X) / model.scaling_.scale
+    assert noise.std(axis=1).min() > 0.24
+
+
+def test_a_level_for_each_feature(X):
+    sigma = np.linspace(0, 1, 64)
+    noise = corrupted(X, sigma=sigma) - X
+    np.testing.assert_allclose(noise.std(axis=0), sigma, atol=0.1)
+    assert (noise[:, 0] == 0).all()
+    hidden = corrupted(np.full((300, 64), 0.5), corruption="masking", sigma=[*sigma])
+    np.testing.assert_allclose((hidden == 0).mean(axis=0), sigma, atol=0.1)
+    model = make(DAAETransformer, sigma=sigma).fit(X)
+    again = make(DAAETransformer, sigma=sigma.tolist()).fit(X)
+    np.testing.assert_array_equal(weights(model), weights(again))
+    nothing = make(DAAETransformer, sigma=[0] * 64).fit(X)
+    np.testing.assert_array_equal(nothing.corrupt(X), X)
+
+
+def test_noise_that_is_clipped(X):
+    x_tilde = corrupted(X, corruption=("gaussian", {"clip": True}))
+    assert x_tilde.min() == 0
+    assert x_tilde.max() == 1
+    table = np.random.default_rng(0).normal(size=(300, 3)) * [1, 10, 100]
+    settings = {"corruption": ("gaussian", {"clip": True}), "scaling": "auto"}
+    x_tilde = corrupted(table, **settings)
+    np.testing.assert_allclose(x_tilde.min(axis=0), table.min(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(x_tilde.max(axis=0), table.max(axis=0), rtol=1e-5)
+
+
+def test_salt_and_pepper_of_standardised_features():
+    table = np.random.default_rng(0).normal(size=(300, 3)) * [1, 10, 100] + 5
+    settings = {"corruption": "salt_and_pepper", "sigma": 0.4, "scaling": "auto"}
+    x_tilde = corrupted(table, **settings)
+    for ends in (table.min(axis=0), table.max(axis=0)):
+        share = np.isclose(x_tilde, ends, rtol=1e-4).mean(axis=0)
+        np.testing.assert_allclose(share, 0.2, atol=0.08)
+
+
+def test_swap():
+    """Values of other rows, of the same feature."""
+    X = np.arange(300.0)[:, None] + 1000 * np.arange(64)
+    x_tilde = corrupted(X, corruption="swap", sigma=0.3)
+    assert (x_tilde // 1000 == np.arange(64)).all()
+    assert (x_tilde != X).mean() == pytest.approx(0.3, abs=0.02)
+    others = corrupted(X, corruption="swap", sigma=1)
+    assert (others != X).all()
+    assert np.ptp((others - X) % 300, axis=0).min() > 200
+    model = make(DAETransformer, corruption="swap").fit(X)
+    np.testing.assert_array_equal(model.corrupt(X[:1]), X[:1].astype(np.float32))
+
+
+@pytest.mark.parametrize("shape", [(1, 24, 24), (3, 20, 30)])
+def test_moved(shape):
+    """A disc moves by no more than it is told to, in all of its channels alike."""
+    n_channels, height, width = shape
+    row, column = np.mgrid[:height, :width]
+    disc = np.hypot(row - height / 2 + 0.5, column - width / 2 + 0.5) < 6
+    X = np.tile(disc.astype(np.float32), (200, n_channels, 1, 1)).reshape(200, -1)
+    options = {"shift": 0.1, "degrees": 0, "stretch": 0}
+    settings = {"image_shape": shape, "sigma": 0, "corruption": ("moved", options)}
+    images = corrupted(X, **settings).reshape(-1, *shape)
+    np.testing.assert_allclose(images[:, 0], images[:, -1], atol=1e-6)
+    mass = images[:, 0].sum(axis=(1, 2))
+    np.testing.assert_allclose(mass, disc.sum(), rtol=0.02)
+    for axis, side in ((1, height), (2, width)):
+        profile = images[:, 0].sum(axis=3 - axis)
+        centre = (profile * (np.arange(side) + 0.5)).sum(axis=1) / mass
+        moves = (centre - side / 2) / side
+        assert 0.09 < abs(moves).max() < 0.105
+        assert abs(moves.mean()) < 0.02
+
+    # Turned alone, a disc stays a disc, also in an image that is no square.
+    turned = {"shift": 0, "degrees": 90, "stretch": 0}
+    settings["corruption"] = ("moved", turned)
+    images = corrupted(X, **settings).reshape(-1, *shape)
+    assert abs(images - X.reshape(images.shape)).mean() < 0.02
+    settings["corruption"] = ("moved", {"shift": 0, "degrees": 0, "stretch": 0.2})
+    sizes = corrupted(X, **settings).reshape(-1, *shape)[:, 0].sum(axis=(1, 2))
+    assert np.log(sizes / disc.sum()).std() > 0.1
+    assert make(DAAETransformer, **{**settings, "sigma": 0.5}).fit(X).n_epochs_ == 2
+
+
 BAD_CORRUPTIONS = [
     ({"corruption": "blur"}, "'gaussian', 'masking', 'salt_and_pepper'"),
     ({"corruption": "masking", "sigma": 1.5}, r"sigma=1.5 must be at most 1.*masking"),

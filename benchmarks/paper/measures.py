@@ -51,7 +51,7 @@ def reconstruction(model, data):
     """
 
     def denoised(X, seed):
-        if callable(getattr(model, "corruption", None)):
+        if getattr(model, "corruption", "gaussian") != "gaussian":
             return model.reconstruct(add_noise(X, model.sigma, seed))
         return model.reconstruct(X, corrupt=True, random_state=seed)
 

@@ -272,7 +272,7 @@ def tuning(records):
 
 def recipes(records):
     """Return the settings of the models that were tuned, where these differ."""
-    rows = [["data set", "model", "epochs", "settings that are not the paper's"]]
+    rows = [["data set", "model", "epochs", "settings that are not the defaults"]]
     for dataset in ("mnist", "omniglot"):
         protocol = protocols()[dataset]
         for name, model in protocol.tuned.items():

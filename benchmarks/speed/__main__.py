@@ -12,11 +12,12 @@ epoch of ours, medians of repeats: the machine's noise falls on all of them.
 - common: a hand-written loop as most people write it
 - pythae: its adversarial autoencoder (AAE only; left out where it is not installed)
 
-Then `transform`, `inverse_transform` and `sample` beside the bare network on one batch,
-whole fits (3 epochs of 10,000 rows, in a process of their own) and the time of an
-import. The result stands in ``benchmarks/speed/results/steps.json``, of which
-`benchmarks.speed.page` makes a page; `benchmarks.speed.memory` measures training on a
-large file, and `benchmarks.speed.batch_sizes` larger batches.
+Then steps of the joint update beside separate ones; `transform`, `inverse_transform`
+and `sample` beside the bare network on one batch; whole fits (3 epochs of 10,000 rows,
+in a process of their own) and the time of an import. The result stands in
+``benchmarks/speed/results/steps.json``, of which `benchmarks.speed.page` makes a page;
+`benchmarks.speed.memory` measures training on a large file, and
+`benchmarks.speed.batch_sizes` larger batches.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from benchmarks._records import environment, write_json
@@ -41,11 +43,21 @@ from sklearn_daae import AAETransformer, DAAETransformer, iDAAETransformer
 RESULTS = Path(__file__).parent / "results" / "steps.json"
 BATCH = 64
 MODELS = {
-    "AAE": AAETransformer(),
-    "DAAE": DAAETransformer(),
-    "iDAAE, M = 5": iDAAETransformer(M=5),
-    "iDAAE, M = 25": iDAAETransformer(M=25),
+    "AAE": AAETransformer.as_published(),
+    "DAAE": DAAETransformer.as_published(),
+    "iDAAE, M = 5": iDAAETransformer.as_published(M=5),
+    "iDAAE, M = 25": iDAAETransformer.as_published(M=25),
 }
+# The joint update in the same networks, with all that the defaults add to a step.
+JOINT = {
+    "update": "joint",
+    "adversarial_weight": "auto",
+    "averaging": True,
+    "corruption_level": "mixed",
+    "optimizer": ("adam", {"betas": (0.5, 0.99)}),
+    "learning_rate": 1e-3,
+}
+SMALL_DISCRIMINATOR = {"discriminator_layer_sizes": "auto"}
 # Number of features, settings, and steps in an epoch.
 NETWORKS = {
     "mnist": (784, {"n_components": 10}, 30),
@@ -129,10 +141,55 @@ def measure_step(model, name, network, precision, repeats):
     }
 
 
+def measure_joint_update(name, precision, repeats):
+    """Return milliseconds of a step, separate and joint, of MNIST's networks.
+
+    And of the AAE's beside pythae's, in equal networks.
+    """
+    n_features, settings, n_steps = NETWORKS["mnist"]
+    X = np.random.default_rng(0).random((n_steps * BATCH, n_features), dtype=np.float32)
+    settings = {"precision": precision, "device": "cpu", "random_state": 0, **settings}
+    separate = clone(MODELS[name]).set_params(**settings, callbacks=None)
+    joint = clone(separate).set_params(
+        **{k: v for k, v in JOINT.items() if k in separate.get_params()}
+    )
+    small = clone(joint).set_params(**SMALL_DISCRIMINATOR)
+    contestants = {
+        "joint": partial(joint.partial_fit, X),
+        "joint, small discriminator": partial(small.partial_fit, X),
+    }
+    if name == "AAE" and find_spec("pythae"):
+        separate.set_params(max_epochs=1).fit(X[:2])
+        networks = separate.encoder_, separate.decoder_, separate.discriminator_
+        contestants["pythae"] = Pythae(
+            networks, X, batch_size=BATCH, precision=precision
+        )
+    in_turn = InTurn(contestants)
+    separate.set_params(max_epochs=repeats + 2, callbacks=[in_turn]).fit(X)
+    durations = {"separate": separate.net_.history[:, "dur"], **in_turn.seconds}
+    durations = {c: np.array(d[2:]) for c, d in durations.items()}
+    record = {
+        "ms_per_step": {
+            c: 1000 * float(np.median(d)) / n_steps for c, d in durations.items()
+        },
+        "over_separate": {
+            c: float(np.median(d / durations["separate"]))
+            for c, d in durations.items()
+            if c != "separate"
+        },
+    }
+    if "pythae" in durations:
+        ratios = durations["pythae"] / durations["joint"]
+        record["pythae_over_joint"] = float(np.median(ratios))
+    return record
+
+
 def measure_inference(repeats):
     """Return rows per second, ours and the bare network's on one batch."""
     X = np.random.default_rng(0).random((60_000, 784), dtype=np.float32)
-    model = DAAETransformer(max_epochs=1, device="cpu", random_state=0).fit(X[:128])
+    model = DAAETransformer.as_published(
+        max_epochs=1, device="cpu", random_state=0
+    ).fit(X[:128])
     Z = model.transform(X)
     tensors = torch.from_numpy(X), torch.from_numpy(Z)
     bare = {
@@ -235,6 +292,14 @@ def main():
                 records[key] = {**record, "environment": environment()}
                 if not arguments.quick:
                     write_json(RESULTS, machines)
+    for precision in arguments.precisions:
+        for name in arguments.models:
+            record = measure_joint_update(name, precision, repeats)
+            print(f"updates, {name}, {precision}: {json.dumps(record)}", flush=True)
+            key = f"updates, {name}, batch {BATCH}, {precision}"
+            records[key] = {**record, "environment": environment()}
+            if not arguments.quick:
+                write_json(RESULTS, machines)
     if arguments.steps_only:
         return None
     for precision in arguments.precisions:

@@ -39,7 +39,7 @@ def validate(model, splits):
 
 def learn(batch_size, learning_rate, precision, random_state, n_epochs, splits):
     """Return what is measured after every epoch."""
-    model = DAAETransformer(
+    model = DAAETransformer.as_published(
         batch_size=batch_size,
         learning_rate=learning_rate,
         precision=precision,
@@ -58,7 +58,7 @@ def time_epochs(batch_sizes, precision, X, repeats):
     """Return seconds per epoch of each batch size: medians of parts, in turn."""
     part = X[: 4 * max(batch_sizes)]
     models = {
-        b: DAAETransformer(
+        b: DAAETransformer.as_published(
             batch_size=b, precision=precision, device="cpu", random_state=0
         ).fit(X[:2])
         for b in batch_sizes

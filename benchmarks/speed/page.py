@@ -18,7 +18,7 @@ def steps(records):
     columns = "ours", "floor", "careful", "common", "pythae"
     table = [["network, model, precision", *columns, "ours / floor", "ours / careful"]]
     for key, record in records.items():
-        if "ms_per_step" not in record:
+        if "ours_over" not in record:
             continue
         network, *model, _, precision = key.split(", ")
         times, ratios = record["ms_per_step"], record["ours_over"]
@@ -31,6 +31,29 @@ def steps(records):
             ]
         )
     return markdown_table(table)
+
+
+def updates(records):
+    """Return the table of steps of the joint update beside separate ones."""
+    columns = "separate", "joint", "joint, small discriminator", "pythae"
+    ratios = "joint / separate", "small / separate", "pythae / joint"
+    table = [["model, precision", *columns, *ratios]]
+    for key, record in records.items():
+        if "over_separate" not in record:
+            continue
+        _, *model, _, precision = key.split(", ")
+        times, over = record["ms_per_step"], record["over_separate"]
+        beside = record.get("pythae_over_joint")
+        table.append(
+            [
+                f"{', '.join(model)}, {precision}",
+                *(f"{times[c]:.1f}" if c in times else "" for c in columns),
+                f"{over['joint']:.2f}",
+                f"{over['joint, small discriminator']:.2f}",
+                "" if beside is None else f"{beside:.2f}",
+            ]
+        )
+    return markdown_table(table) if len(table) > 1 else "Not measured here."
 
 
 def environment(records):
@@ -140,6 +163,7 @@ def page():
 
     return TEXT.format(
         steps=each(steps),
+        updates=each(updates),
         rest=each(inference, fits, imports),
         batch_sizes=batch_sizes(sizes),
         mean_accuracies=mean_accuracies(sizes),

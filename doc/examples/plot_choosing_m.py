@@ -32,15 +32,7 @@ for M, ax in zip([1, 5, 20], axes, strict=True):
             10,
             M=M,
             sigma=1.0,
-            encoder_layer_sizes=(128,),
-            decoder_layer_sizes=(128,),
-            discriminator_layer_sizes=(128, 128),
-            learning_rate=2e-3,
-            learning_rate_decay=0.95,
-            adversarial_weight=0.25,
-            discriminator_learning_rate=5e-4,
-            batch_size=32,
-            max_epochs=30,
+            corruption_level="fixed",
             random_state=seed,
         ).fit(X)
         distances.append(

@@ -22,12 +22,6 @@ model = DAAETransformer(
     16,
     sigma=0.4,
     image_shape=(1, 8, 8),
-    encoder_layer_sizes=(256, 256),
-    decoder_layer_sizes=(256, 256),
-    discriminator_layer_sizes=(256, 256),
-    learning_rate=1e-3,
-    adversarial_weight=0.5,
-    max_epochs=100,
     random_state=0,
 ).fit(X_train)
 pca = PCA(16).fit(X_train)

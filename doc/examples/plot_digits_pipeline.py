@@ -31,8 +31,7 @@ parser.add_argument(
 )
 output = parser.parse_args().output
 
-X, y = load_digits(return_X_y=True)
-X = (X / 16).astype(np.float32)
+X, y = load_digits(return_X_y=True)  # pixels from 0 to 16
 X_train, X_test, y_train, y_test = train_test_split(
     X, y, test_size=0.3, stratify=y, random_state=0
 )
@@ -40,25 +39,14 @@ X_train, X_test, y_train, y_test = train_test_split(
 # %%
 # Three representations, one classifier
 # -------------------------------------
-# The images are small, and so are the networks. `sigma` is the standard deviation of
-# the noise, on pixels between 0 and 1. All are trained on clean images; the last column
-# is the accuracy on test images with that noise.
+# Nothing is set but the number of components. All are trained on clean images; the last
+# column is the accuracy on test images with noise, of a quarter of the pixels' range.
 
-X_noisy = X_test + np.random.default_rng(0).normal(0, 0.25, X_test.shape)
-settings = {
-    "sigma": 0.25,
-    "adversarial_weight": 0.5,
-    "encoder_layer_sizes": (256, 256),
-    "decoder_layer_sizes": (256, 256),
-    "discriminator_layer_sizes": (256, 256),
-    "learning_rate": 1e-3,
-    "max_epochs": 60,
-    "random_state": 0,
-}
+X_noisy = X_test + np.random.default_rng(0).normal(0, 4, X_test.shape)
 representations = {
     "PCA": PCA(n_components=10),
-    "DAAE": DAAETransformer(n_components=10, **settings),
-    "iDAAE": iDAAETransformer(n_components=10, M=5, **settings),
+    "DAAE": DAAETransformer(n_components=10, random_state=0),
+    "iDAAE": iDAAETransformer(n_components=10, random_state=0),
 }
 print("10 components and SVC()   seconds   accuracy   on noisy images")
 for name, representation in representations.items():
@@ -75,8 +63,8 @@ for name, representation in representations.items():
 # Every option of the estimators is within reach of a search.
 
 search = GridSearchCV(
-    Pipeline([("daae", iDAAETransformer(10, **settings)), ("svm", SVC())]),
-    {"daae__sigma": [0.1, 0.25, 0.5], "daae__M": [2, 5], "daae__max_epochs": [30]},
+    Pipeline([("daae", iDAAETransformer(10, random_state=0)), ("svm", SVC())]),
+    {"daae__sigma": [0.25, 0.5, 1.0], "daae__M": [2, 5]},
     cv=2,
     n_jobs=2,
 )
@@ -106,10 +94,10 @@ figure, axes = plt.subplots(len(rows), 1, figsize=(9, 3.6), layout="constrained"
 for ax, (name, images) in zip(axes, rows.items(), strict=True):
     strip = np.pad(images.reshape(-1, 8, 8), ((0, 0), (0, 0), (0, 1)), "maximum")
     strip[:, :, -1] = np.nan  # a gap between two digits
-    ax.imshow(np.hstack(list(strip)), cmap="gray_r", vmin=0, vmax=1)
+    ax.imshow(np.hstack(list(strip)), cmap="gray_r", vmin=0, vmax=16)
     ax.set_ylabel(name, rotation=0, ha="right", va="center")
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
-figure.suptitle("iDAAE on 8 x 8 digits, sigma = 0.25, M = 5")
+figure.suptitle("iDAAE on 8 x 8 digits, its defaults")
 figure.savefig(output, dpi=150)
 print(f"\nThe figure is in {output}")

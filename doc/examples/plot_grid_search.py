@@ -20,18 +20,7 @@ from sklearn_daae.metrics import EstimatorScorer, prior_distance, reconstruction
 X, y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
 
-idaae = iDAAETransformer(
-    10,
-    encoder_layer_sizes=(128, 128),
-    decoder_layer_sizes=(128, 128),
-    discriminator_layer_sizes=(128, 128),
-    learning_rate=2e-3,
-    adversarial_weight=0.25,
-    discriminator_learning_rate=5e-4,
-    batch_size=32,
-    max_epochs=30,
-    random_state=0,
-)
+idaae = iDAAETransformer(10, random_state=0)
 grid = {"daae__sigma": [0.1, 0.25, 0.5], "daae__M": [2, 5]}
 search = GridSearchCV(
     Pipeline([("daae", idaae), ("svm", SVC())]),

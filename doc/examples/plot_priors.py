@@ -32,12 +32,8 @@ for (name, prior), (above, below) in zip(priors.items(), axes.T, strict=True):
         2,
         prior=prior,
         image_shape=(1, 8, 8),
-        encoder_layer_sizes=(256, 256),
-        decoder_layer_sizes=(256, 256),
-        discriminator_layer_sizes=(256, 256),
-        learning_rate=1e-3,
-        discriminator_optimizer=("adam", {"betas": (0.5, 0.999)}),
-        max_epochs=60,
+        adversarial_weight=0.3,
+        max_epochs=100,
         random_state=0,
     ).fit(X)
     print(f"{name:<10} {prior_distance(model, X, random_state=0):.3f}")

@@ -25,11 +25,7 @@ model = DAAETransformer(
     10,
     sigma=0.4,
     image_shape=(1, 8, 8),
-    encoder_layer_sizes=(256, 256),
-    decoder_layer_sizes=(256, 256),
-    discriminator_layer_sizes=(256, 256),
-    learning_rate=1e-3,
-    adversarial_weight=0.5,
+    adversarial_weight=0.3,
     max_epochs=100,
     random_state=0,
 ).fit(X_train)

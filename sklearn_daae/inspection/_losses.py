@@ -54,6 +54,7 @@ class LossCurveDisplay:
         ax = make_axes(self, ax)
         self.lines_ = []
         names = dict.fromkeys(name for record in self.history for name in record)
+        names.pop("gradient_ratio", None)  # no loss, and of another size
         for name in names:
             epochs, losses = zip(
                 *(
