@@ -55,7 +55,7 @@ def start_as_pca(module, x, objective, generator):
         corrupted = (x_tilde - mean) @ axes.T
     centre, deviation = corrupted.mean(0), corrupted.std(0)
     slopes = ((corrupted - centre) * clean).mean(0) / deviation.square()
-    to, size = torch.zeros(n_components), torch.ones(n_components)
+    to, size = x.new_zeros(n_components), x.new_ones(n_components)
     if (prior := getattr(objective, "prior", None)) is not None:
         z_real = prior(_N_DRAWS, generator)[:, :n_components]
         to, size = z_real.mean(0), z_real.std(0)

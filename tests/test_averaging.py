@@ -7,7 +7,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
-from sklearn_daae import DAAETransformer
+from sklearn_daae import DAAETransformer, DAETransformer
 
 from .conftest import make, weights
 
@@ -60,7 +60,8 @@ def test_calls_of_partial_fit_average_as_one_fit(Estimator, X):
         steps = pickle.loads(pickle.dumps(steps.partial_fit(X))) if i == 1 else steps
         steps = steps if i == 1 else steps.partial_fit(X)
     np.testing.assert_array_equal(whole.transform(X), steps.transform(X))
-    np.testing.assert_array_equal(whole.sample(5, 0), steps.sample(5, 0))
+    if Estimator is not DAETransformer:  # which remembers codes of earlier calls
+        np.testing.assert_array_equal(whole.sample(5, 0), steps.sample(5, 0))
 
 
 def test_a_failed_call_leaves_it(X):

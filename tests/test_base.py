@@ -21,7 +21,7 @@ from skorch.callbacks import Callback
 from sklearn_daae import DAAETransformer, DAETransformer
 from sklearn_daae._markov_chain import markov_chain
 
-from .conftest import ADVERSARIAL, ESTIMATORS, SMALL, VARIATIONAL, make, weights
+from .conftest import ADVERSARIAL, ESTIMATORS, PLAIN, SMALL, VARIATIONAL, make, weights
 
 
 def halve(x, sigma, generator):
@@ -568,7 +568,7 @@ def test_learning_rate_decay(X):
 
 def test_early_stopping_returns_to_the_best_weights(Estimator, X):
     """As in MLPClassifier: any improvement counts as best, tol as progress."""
-    settings = {**SMALL, "max_epochs": 60, "early_stopping": True}
+    settings = {**SMALL, **PLAIN, "max_epochs": 60, "early_stopping": True}
     model = make(Estimator, **settings, n_iter_no_change=3, tol=0.05).fit(X)
     errors = [record["validation_error"] for record in model.history_]
     assert 4 < model.n_epochs_ < 60

@@ -115,7 +115,7 @@ class Protocol:
         }
 
     def recipe(self, name):
-        """Return parameters of a model that we tuned where they are not the defaults."""
+        """Return parameters of a tuned model that are not the defaults."""
         model = self.tuned[name]
         defaults = type(model)().get_params()
         return {
