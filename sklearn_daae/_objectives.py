@@ -192,6 +192,8 @@ class BalancedObjective(AdversarialObjective):
         def balance(gradient):
             """Add to the reconstruction's gradient at the codes that of the prior."""
             size.copy_(gradient.norm())
+            widening = _widening(gradient[:n], z_fake.detach(), z_real)
+            gradient = torch.cat([gradient[:n] - widening, gradient[n:]])
             # Of the mean over M draws, each has one part in M.
             return gradient + self.adversarial_weight * size / M * pull.repeat(M, 1)
 
@@ -214,6 +216,24 @@ class BalancedObjective(AdversarialObjective):
         logits = logits.detach().clamp(-30, 30).requires_grad_()
         (wanted,) = torch.autograd.grad(self.adversarial_loss(logits), logits)
         return wanted * len(logits) / torch.sigmoid(logits.detach()) * gradient
+
+
+def _widening(gradient, z, z_real):
+    """Return the part of a gradient that widens codes where they are too wide already.
+
+    Where it is cheaper to widen the codes than to strengthen the decoder, as with
+    convolutions and in wide data, all of the pull of the prior would not stop it.
+
+    Parameters
+    ----------
+    gradient, z, z_real : tensor of shape (n_samples, n_components)
+        At the codes, the codes, and draws from the prior.
+    """
+    centred = z - z.mean(0)
+    spread, wanted = centred.square().sum(0), (z_real - z_real.mean(0)).square().sum(0)
+    # Down a negative slope along their spread, codes become wider.
+    slope = (gradient * centred).sum(0) / spread
+    return torch.where(spread > wanted, slope.clamp_max(0), 0) * centred
 
 
 class VariationalObjective(DenoisingObjective):
