@@ -13,6 +13,10 @@ from ._losses import (
     unit_vector,
 )
 
+# How many times the variance of the prior codes may have before the reconstruction is
+# kept from widening them: batches differ, and without room codes end up too narrow.
+_ROOM = 1.2
+
 
 class DenoisingObjective:
     """Reconstruct clean samples from corrupted ones: the DAE, and a part of the rest.
@@ -233,7 +237,7 @@ def _widening(gradient, z, z_real):
     spread, wanted = centred.square().sum(0), (z_real - z_real.mean(0)).square().sum(0)
     # Down a negative slope along their spread, codes become wider.
     slope = (gradient * centred).sum(0) / spread
-    return torch.where(spread > wanted, slope.clamp_max(0), 0) * centred
+    return torch.where(spread > _ROOM * wanted, slope.clamp_max(0), 0) * centred
 
 
 class VariationalObjective(DenoisingObjective):

@@ -295,7 +295,7 @@ def joint_update(networks, batches, draws, *, M, weight, rate, minimax, mse):
         ratio = g_adv.norm() / g_rec.norm()
         for j in range(z_real.shape[1]):  # codes wider than the prior become no wider
             deviation = z_fake[:, j].detach() - z_fake[:, j].mean().detach()
-            if deviation.norm() > (z_real[:, j] - z_real[:, j].mean()).norm():
+            if deviation.var() > 1.2 * z_real[:, j].var():
                 along = unit(deviation)
                 slope = g_rec[:, j] @ along
                 if slope < 0:
