@@ -313,8 +313,9 @@ class AAETransformer(AdversarialAutoencoder):
     gradient of the reconstruction at the codes plus one towards the prior, whose size
     is `adversarial_weight` times that of the first, over the batch: the sum of the unit
     vectors of the adversary's gradient and of that of the sliced Wasserstein distance
-    from the prior, along 50 random directions. What it brings is measured in
-    `doc/defaults.md`. `as_published` gives the paper's settings.
+    from the prior, along 50 random directions. Codes that are wider than the prior are
+    not widened further. What it brings is measured in `doc/defaults.md`.
+    `as_published` gives the paper's settings.
 
     References
     ----------
