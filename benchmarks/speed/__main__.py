@@ -25,6 +25,7 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback
 
 from benchmarks._records import environment, write_json
@@ -42,6 +44,7 @@ from sklearn_daae import AAETransformer, DAAETransformer, iDAAETransformer
 
 RESULTS = Path(__file__).parent / "results" / "steps.json"
 BATCH = 64
+BATCH_OF_MANY_ROWS = 128  # the default
 MODELS = {
     "AAE": AAETransformer.as_published(),
     "DAAE": DAAETransformer.as_published(),
@@ -89,7 +92,7 @@ def seconds(function):
 
 
 class InTurn(Callback):
-    """Runs an epoch of every contestant after each epoch of a fit."""
+    """Runs an epoch of every contestant, which returns seconds, after each of a fit."""
 
     def __init__(self, contestants):
         self.contestants = contestants
@@ -97,7 +100,7 @@ class InTurn(Callback):
 
     def on_epoch_end(self, net, **kwargs):
         for name, contestant in self.contestants.items():
-            self.seconds[name].append(seconds(contestant))
+            self.seconds[name].append(contestant())
 
 
 def measure_step(model, name, network, precision, repeats):
@@ -106,7 +109,7 @@ def measure_step(model, name, network, precision, repeats):
     random = np.random.default_rng(0)
     X = random.random((n_steps * BATCH, n_features), dtype=np.float32)
     settings = {**settings, "precision": precision, "device": "cpu", "random_state": 0}
-    model = model.set_params(**settings, max_epochs=1, callbacks=None).fit(X[:2])
+    model = clone(model).set_params(**settings, max_epochs=1).fit(X[:2])
     networks = model.encoder_, model.decoder_, model.discriminator_
     M, sigma = getattr(model, "M", None), getattr(model, "sigma", 0.0)
     floor = Floor(
@@ -124,7 +127,7 @@ def measure_step(model, name, network, precision, repeats):
     }
     if name == "AAE" and network == "mnist" and find_spec("pythae"):
         contestants["pythae"] = Pythae(networks, X, **loop)
-    in_turn = InTurn(contestants)
+    in_turn = InTurn({c: partial(seconds, f) for c, f in contestants.items()})
     model.set_params(max_epochs=repeats + 2, callbacks=[in_turn]).fit(X)
     durations = {"ours": model.net_.history[:, "dur"], **in_turn.seconds}
     # The first two epochs warm up.
@@ -141,29 +144,40 @@ def measure_step(model, name, network, precision, repeats):
     }
 
 
+def seconds_of_epoch(model, X):
+    """Train for another epoch, and return its seconds as `fit` has them."""
+    return model.partial_fit(X).net_.history[-1, "dur"]
+
+
 def measure_joint_update(name, precision, repeats):
     """Return milliseconds of a step, separate and joint, of MNIST's networks.
 
     And of the AAE's beside pythae's, in equal networks.
     """
     n_features, settings, n_steps = NETWORKS["mnist"]
-    X = np.random.default_rng(0).random((n_steps * BATCH, n_features), dtype=np.float32)
-    settings = {"precision": precision, "device": "cpu", "random_state": 0, **settings}
-    separate = clone(MODELS[name]).set_params(**settings, callbacks=None)
+    n_samples = n_steps * BATCH_OF_MANY_ROWS
+    X = np.random.default_rng(0).random((n_samples, n_features), dtype=np.float32)
+    settings = {
+        **settings,
+        "batch_size": BATCH_OF_MANY_ROWS,
+        "precision": precision,
+        "device": "cpu",
+        "random_state": 0,
+    }
+    separate = clone(MODELS[name]).set_params(**settings)
     joint = clone(separate).set_params(
         **{k: v for k, v in JOINT.items() if k in separate.get_params()}
     )
     small = clone(joint).set_params(**SMALL_DISCRIMINATOR)
     contestants = {
-        "joint": partial(joint.partial_fit, X),
-        "joint, small discriminator": partial(small.partial_fit, X),
+        "joint": partial(seconds_of_epoch, joint, X),
+        "joint, small discriminator": partial(seconds_of_epoch, small, X),
     }
     if name == "AAE" and find_spec("pythae"):
         separate.set_params(max_epochs=1).fit(X[:2])
         networks = separate.encoder_, separate.decoder_, separate.discriminator_
-        contestants["pythae"] = Pythae(
-            networks, X, batch_size=BATCH, precision=precision
-        )
+        pythae = Pythae(networks, X, batch_size=BATCH_OF_MANY_ROWS, precision=precision)
+        contestants["pythae"] = partial(seconds, pythae)
     in_turn = InTurn(contestants)
     separate.set_params(max_epochs=repeats + 2, callbacks=[in_turn]).fit(X)
     durations = {"separate": separate.net_.history[:, "dur"], **in_turn.seconds}
@@ -251,7 +265,7 @@ def measure_import(repeats):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=["mnist"])
+    parser.add_argument("--networks", nargs="*", choices=NETWORKS, default=["mnist"])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument(
         "--precisions",
@@ -269,6 +283,8 @@ def main():
     if arguments.fit:
         return fit_and_tell(*arguments.fit)
     repeats = 3 if arguments.quick else arguments.repeats
+    # A few steps on noise: what comes of them does not matter.
+    warnings.simplefilter("ignore", ConvergenceWarning)
 
     machines = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     records = machines.setdefault(environment()["cpu"], {})
@@ -296,7 +312,7 @@ def main():
         for name in arguments.models:
             record = measure_joint_update(name, precision, repeats)
             print(f"updates, {name}, {precision}: {json.dumps(record)}", flush=True)
-            key = f"updates, {name}, batch {BATCH}, {precision}"
+            key = f"updates, {name}, batch {BATCH_OF_MANY_ROWS}, {precision}"
             records[key] = {**record, "environment": environment()}
             if not arguments.quick:
                 write_json(RESULTS, machines)
