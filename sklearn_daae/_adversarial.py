@@ -6,6 +6,7 @@ from numbers import Real
 from typing import ClassVar
 
 import torch
+from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
 from ._losses import ADVERSARIAL_LOSSES
@@ -95,6 +96,7 @@ class AdversarialAutoencoder(BaseAutoencoder):
     @property
     def discriminator_(self):
         """The trained discriminator D, before its sigmoid."""
+        check_is_fitted(self)
         return self.net_.model_.discriminator
 
 

@@ -55,22 +55,22 @@ class BaseAutoencoder(
         check_is_fitted(self)
         return self._encode(X)
 
-    def inverse_transform(self, Z):
-        """Decode Z.
+    def inverse_transform(self, X):
+        """Decode X.
 
         Parameters
         ----------
-        Z : array-like of shape (n_samples, n_components)
+        X : array-like of shape (n_samples, n_components)
             Codes, as `transform` gives them or drawn from the prior.
 
         Returns
         -------
-        X : ndarray of shape (n_samples, n_features), float32
+        X_original : ndarray of shape (n_samples, n_features), float32
             The reconstructions R(z), in the space of the training data; in float64
             where float32 cannot hold them, of large offsets such as timestamps.
         """
         check_is_fitted(self)
-        codes = Rows(self._validated_codes(Z), self.device_)
+        codes = Rows(self._validated_codes(X, "X"), self.device_)
         return self._map_back(lambda z, _: self.net_.model_.decode(z), codes)
 
     def corrupt(self, X, random_state=None):
@@ -305,13 +305,13 @@ class BaseAutoencoder(
         release_memory(self.device_)
         return z
 
-    def _validated_codes(self, Z):
-        Z = check_array(Z, dtype=np.float32, input_name="Z")
+    def _validated_codes(self, Z, name="Z"):
+        Z = check_array(Z, dtype=np.float32, input_name=name)
         if Z.shape[1] != self._n_features_out:
             raise ValueError(
-                f"Z has {Z.shape[1]} features, but {type(self).__name__} was fitted "
-                f"with n_components={self._n_features_out}. Give codes as transform "
-                "returns them."
+                f"{name} has {Z.shape[1]} features, but {type(self).__name__} was "
+                f"fitted with n_components={self._n_features_out}. Give codes as "
+                "transform returns them."
             )
         return Z
 
@@ -350,21 +350,25 @@ class BaseAutoencoder(
     @property
     def encoder_(self):
         """The trained encoder E. A variational one gives means and log-variances."""
+        check_is_fitted(self)
         return self.net_.model_.encoder
 
     @property
     def decoder_(self):
         """The trained decoder R, before the sigmoid that belongs to the loss 'bce'."""
+        check_is_fitted(self)
         return self.net_.model_.decoder
 
     @property
     def device_(self):
         """Where the networks are."""
+        check_is_fitted(self)
         return self.net_.device
 
     @property
     def history_(self):
         """The mean of every loss, one record of floats an epoch."""
+        check_is_fitted(self)
         names = self.net_.objective.loss_names
         keys = {**{name: name for name in names}, "valid_loss": "validation_error"}
         return [
@@ -380,11 +384,15 @@ class BaseAutoencoder(
     @property
     def n_epochs_(self):
         """Epochs trained so far."""
+        check_is_fitted(self)
         return len(self.net_.history)
 
     @property
     def _n_features_out(self):
         return self.net_.structure["n_components"]
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

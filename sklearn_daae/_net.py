@@ -105,6 +105,7 @@ class AutoencoderNet(NeuralNet):
         self.average = None
         self.precision = precision
         self.random = random
+        self.splitter = None
         self.draws_globally = draws_globally
         self.has_own_networks = has_own_networks
         self.structure = structure

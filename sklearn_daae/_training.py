@@ -3,6 +3,7 @@
 import math
 import warnings
 from contextlib import ExitStack, closing, contextmanager, nullcontext
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -155,10 +156,17 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 else:
                     self._choose_scaling(X)
 
+                # That of the first time, so that the same rows are held out again.
+                splitter = net.splitter if goes_on else None
                 early_stopping = self.early_stopping and not single_pass
-                training, validation = self._batches(X, device, early_stopping)
+                if early_stopping and splitter is None:
+                    splitter = private_generator(self.random_state)
+                training, validation = self._batches(
+                    X, device, splitter if early_stopping else None
+                )
                 if not goes_on:
                     net = self._new_net(device, training)
+                net.splitter = splitter
                 observers = []
                 if early_stopping:
                     tol = self.tol * validation.variance()
@@ -208,13 +216,12 @@ class TrainableAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             vars(self).update(before)
             raise
 
-    def _batches(self, X, device, early_stopping):
-        """Return what to train on and, with early stopping, what to watch."""
+    def _batches(self, X, device, splitter):
+        """Return what to train on and, given a generator, what to watch."""
         source = Rows(X, device, self.scaling_).to_device()
         rows, validation = np.arange(len(X)), None
-        if early_stopping:
-            # From the seed itself: the same rows again when a warm start goes on.
-            shuffled = private_generator(self.random_state).permutation(rows)
+        if splitter is not None:
+            shuffled = deepcopy(splitter).permutation(rows)
             rows, held_out = hold_out(shuffled, self.validation_fraction)
             validation = Batches(source, rows=held_out, batch_size=1024)
         batch_size = self._batch_size(len(X))

@@ -17,6 +17,15 @@ from ._parameters import check_image_shape, check_image_size
 from ._random import private_generator
 from ._training import DTYPES
 
+__all__ = [
+    "EstimatorScorer",
+    "parzen_log_likelihood",
+    "prior_distance",
+    "reconstruction_error",
+    "select_bandwidth",
+    "shift_robustness",
+]
+
 # Distances that are held at once, 16 MiB of float64.
 _BLOCK_VALUES = 2**21
 

@@ -1,10 +1,12 @@
 """The estimators through their public methods."""
 
 import pickle
+import re
 import subprocess
 import sys
 import tracemalloc
 import warnings
+from copy import deepcopy
 from itertools import pairwise
 
 import joblib
@@ -114,8 +116,12 @@ def test_output_of_squared_error_is_unbounded(X):
 def test_unfitted(Estimator, X, method):
     with pytest.raises(NotFittedError, match=f"This {Estimator.__name__} instance"):
         getattr(Estimator(), method)(*([] if method == "sample" else [X]))
-    assert not hasattr(Estimator(), "encoder_")
-    assert not hasattr(Estimator(), "loss_curve_")
+    attributes = [name for name in dir(Estimator) if re.fullmatch(r"[a-z]\w*_", name)]
+    assert {"encoder_", "history_", "device_", "n_epochs_"} <= set(attributes)
+    for name in attributes:
+        with pytest.raises(NotFittedError, match=f"This {Estimator.__name__} instance"):
+            getattr(Estimator(), name)
+        assert not hasattr(Estimator(), name)
 
 
 # --- sample -------------------------------------------------------------------------
@@ -586,7 +592,8 @@ def test_early_stopping_returns_to_the_best_weights(Estimator, X):
     np.testing.assert_array_equal(weights(model), weights(same))
 
 
-def test_a_warm_start_watches_the_same_rows(X):
+@pytest.mark.parametrize("random_state", [None, 0])
+def test_a_warm_start_watches_the_same_rows(X, random_state):
     seen = []
 
     class Rows(Callback):
@@ -597,9 +604,11 @@ def test_a_warm_start_watches_the_same_rows(X):
             seen[-1].update(map(tuple, batch[0].tolist()))
 
     settings = {**SMALL, "early_stopping": True, "warm_start": True}
-    model = DAAETransformer(**settings, callbacks=[Rows()])
-    model.fit(X).fit(X)
-    assert seen[0] == seen[1]
+    settings |= {"callbacks": [Rows()], "random_state": random_state}
+    model = DAAETransformer(**settings).fit(X)
+    deepcopy(model).fit(X)
+    model.fit(X)
+    assert seen[0] == seen[1] == seen[2]
 
 
 def test_early_stopping_does_not_train_on_what_it_watches(X):
