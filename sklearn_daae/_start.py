@@ -36,6 +36,8 @@ def start_as_pca(module, x, objective, generator):
     generator : torch.Generator
         Of the CPU, as all else here.
     """
+    if (x == x[0]).all():  # nothing to find, of which PCA would warn
+        return
     n_components = min(module.n_components, *x.shape)
     seed = int(torch.randint(2**31, (), generator=generator))
     pca = PCA(n_components, random_state=seed).fit(x.numpy())
@@ -43,7 +45,7 @@ def start_as_pca(module, x, objective, generator):
     is_real = variances > max(_LEAST_VARIANCE * variances[0], 0)
     if not is_real.all():
         n_components = int(np.argmin(is_real))  # they are sorted
-    if n_components == 0:  # all rows are the same
+    if n_components == 0:  # their squares are 0
         return
     axes = torch.from_numpy(pca.components_[:n_components])
     mean = torch.from_numpy(pca.mean_)

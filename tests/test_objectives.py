@@ -315,7 +315,7 @@ def joint_update(networks, batches, draws, *, M, weight, rate, minimax, mse):
         gradients.append({n: p.grad.clone() for n, p in networks.named_parameters()})
         optimizer.step()
         step = L_rec, L_dis, L_prior, ratio, L_sw.sqrt()
-        losses.append([float(value) for value in step])
+        losses.append([value.item() for value in step])
     return np.array(losses), gradients, n_held_back
 
 
