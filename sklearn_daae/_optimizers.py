@@ -69,13 +69,14 @@ class LayerwiseAdam:
         )
         self.memory = {}
         self.layers = {}
+        self.left = set()
         self.n_moved = 0
 
     def wants(self, parameter):
         """Tell whether the update is to move this parameter."""
         return parameter in self.parameters
 
-    def move(self, layer, to_output, x):
+    def move(self, layer, to_output, x, *, is_last=True):
         """Move the weight and the bias of a layer.
 
         Parameters
@@ -86,13 +87,20 @@ class LayerwiseAdam:
         to_output, x : torch.Tensor
             The gradient of the layer's output, and its input.
 
+        is_last : bool, default=True
+            Whether no other pass through the layer has yet to give its gradient.
+
         Returns
         -------
         moved : bool
             False where the layer is left to the optimiser: at its first step, which
-            makes the state, and where it is no plain Adam.
+            makes the state, where a loss passes through it more than once, and where
+            it is no plain Adam.
         """
         weight, bias = layer
+        if not is_last or weight in self.left:
+            self.left.add(weight)
+            return False
         known = self.layers.get(weight) or self._get_to_know(layer, x.dtype)
         if known is None:
             return False
@@ -124,6 +132,7 @@ class LayerwiseAdam:
         """Move the rest, those that have a gradient now."""
         if self.n_moved < len(self.parameters):
             self.optimizer.step()
+        self.left.clear()
         self.n_moved = 0
 
     def _get_to_know(self, layer, dtype):

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from itertools import cycle
 from threading import local
+from weakref import WeakSet
 
 import torch
 from torch import nn
@@ -15,7 +16,22 @@ _HAS_FAST_ONEDNN = (
     and torch.backends.cpu.get_cpu_capability() == "AVX512"
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
-_current = local()
+
+
+class _Current(local):
+    """What this thread is at."""
+
+    learner = None
+
+    def __init__(self):
+        self.passes = {}  # WeakSets of `_Pass`, by the id of the first weight
+
+
+_current = _Current()
+
+
+class _Pass:
+    """Stands for a forward pass, until its backward pass or the end of its graph."""
 
 
 @contextmanager
@@ -94,6 +110,8 @@ class _Passes(torch.autograd.Function):
             inputs.append(x)
             x = _linear(x, weight, bias, relu=len(inputs) < len(weights))
         ctx.save_for_backward(*inputs, *weights)
+        ctx.this = _Pass()
+        _current.passes.setdefault(id(ctx.parameters[0]), WeakSet()).add(ctx.this)
         return x
 
     @staticmethod
@@ -104,13 +122,20 @@ class _Passes(torch.autograd.Function):
                 "create_graph=True cannot go through a network in training on a CPU. "
                 "Call eval() on it first."
             )
-        learner = getattr(_current, "learner", None)
+        learner = _current.learner
         parameters, needed = ctx.parameters, ctx.needs_input_grad
         # Autograd asks for all gradients that it could use: more than the update's.
         wanted = [
             need and (learner is None or learner.wants(parameter))
             for need, parameter in zip(needed[1:], parameters, strict=True)
         ]
+        # Layers that a loss passes through twice can move only by both gradients.
+        passes = _current.passes.get(id(parameters[0]), ())
+        is_last = not any(other is not ctx.this for other in passes)
+        if is_last:
+            _current.passes.pop(id(parameters[0]), None)
+        else:
+            passes.discard(ctx.this)
         n_layers = len(parameters) // 2
         saved = ctx.saved_tensors
         inputs, weights = saved[:n_layers], saved[n_layers:]
@@ -125,8 +150,9 @@ class _Passes(torch.autograd.Function):
             # Only now, that its weight has served, may the layer move.
             layer = slice(2 * i, 2 * i + 2)
             weight, bias = parameters[layer]
-            can_move = learner is not None and all(wanted[layer])
-            moved = can_move and learner.move((weight, bias), to_output, x)
+            moved = False
+            if learner is not None and all(wanted[layer]):
+                moved = learner.move((weight, bias), to_output, x, is_last=is_last)
             if not moved and wanted[2 * i]:
                 gradients[2 * i] = to_output.t().mm(x).to(weight.dtype)
             if not moved and wanted[2 * i + 1]:

@@ -8,8 +8,9 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_daae import DAAETransformer
+from sklearn_daae import DAAETransformer, DAETransformer
 from sklearn_daae._networks import multilayer_perceptron
+from sklearn_daae._objectives import DenoisingObjective
 from sklearn_daae._perceptron import has_hooks
 
 from .conftest import PLAIN, SMALL, WatchesGradients, make, weights
@@ -79,6 +80,32 @@ def test_layers_move_as_the_optimiser_would_move_them(X, optimizer, precision):
 def test_all_models_move_as_the_optimiser_would_move_them(Estimator, X):
     model = make(Estimator).fit(X)
     there = make(Estimator, callbacks=[WatchesGradients()]).fit(X)
+    np.testing.assert_array_equal(weights(model), weights(there))
+
+
+class TwoViews(DenoisingObjective):
+    """A loss that passes each network twice: of a corruption, and of another."""
+
+    def step(self, x, *, module, criterion, generator, minimise):
+        x_tilde, other = self.corruption(x, generator, n_draws=2).chunk(2)
+        z, z_other = module.encoder(x_tilde), module.encoder(other)
+        loss = criterion(module.decoder(z).float(), x)
+        loss = loss + criterion(module.decoder(z_other).float(), x)
+        minimise("reconstruction", loss + (z - z_other).float().square().mean())
+        return (loss,)
+
+
+class TwoViewsDAE(DAETransformer):
+    def _objective(self):
+        return TwoViews(corruption=self._corruption())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_loss_may_pass_a_network_twice(X, precision):
+    """Layers moved by the gradient of the one pass, and then again by the other's."""
+    settings = {"published": True, "precision": precision, "max_epochs": 5}
+    model = make(TwoViewsDAE, **settings).fit(X)
+    there = make(TwoViewsDAE, **settings, callbacks=[WatchesGradients()]).fit(X)
     np.testing.assert_array_equal(weights(model), weights(there))
 
 
