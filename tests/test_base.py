@@ -666,6 +666,7 @@ def test_an_interrupted_fit_is_kept_as_in_scikit_learn(Estimator, X, kind):
     with pytest.warns(UserWarning, match="interrupted by user after 3 epochs"):
         model.fit(X)
     assert model.n_epochs_ == len(model.loss_curve_) == 3
+    assert not model.net_.module_.training
     assert model.transform(X).shape == (300, 4)
     model.set_params(callbacks=None).partial_fit(X)
     assert model.n_epochs_ == 4
@@ -689,6 +690,7 @@ def test_a_failed_fit_leaves_an_earlier_fit_usable(Estimator, X, method):
         getattr(model, method.split()[-1])(X if method != "fit" else X[:, :9])
     np.testing.assert_array_equal(model.transform(X), Z)
     assert model.history_ == history
+    assert not model.net_.module_.training
 
     # It goes on as if the failed call had never been made.
     model.set_params(callbacks=None, warm_start=False).partial_fit(X)

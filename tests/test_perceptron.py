@@ -1,10 +1,12 @@
 """The passes of multilayer perceptrons in training, against those of autograd."""
 
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -62,6 +64,7 @@ def test_gradients_of_frozen_weights_are_not_computed(perceptron, batch):
         ("adam", {"betas": (0.5, 0.9), "weight_decay": 0.1, "eps": 1e-3}),
         ("adam", {"amsgrad": True}),
         ("adam", {"maximize": True}),
+        ("adam", {"decoupled_weight_decay": True, "weight_decay": 0.1}),
         ("adam", {"fused": False}),
         "rmsprop",
     ],
@@ -81,6 +84,14 @@ def test_all_models_move_as_the_optimiser_would_move_them(Estimator, X):
     model = make(Estimator).fit(X)
     there = make(Estimator, callbacks=[WatchesGradients()]).fit(X)
     np.testing.assert_array_equal(weights(model), weights(there))
+
+
+def test_fits_in_two_threads_are_those_of_one(X):
+    models = [DAAETransformer(**{**SMALL, "random_state": i}) for i in range(8)]
+    alone = [weights(clone(model).fit(X)) for model in models]
+    with ThreadPoolExecutor(2) as pool:
+        together = [*pool.map(lambda model: weights(model.fit(X)), models)]
+    np.testing.assert_array_equal(alone, together)
 
 
 class TwoViews(DenoisingObjective):
