@@ -18,6 +18,7 @@ from ._device import (
     resolve_device,
     training_arithmetic,
 )
+from ._interrupts import held_back
 from ._optimizers import EveryUpdate, LayerwiseAdam, make_optimizer
 from ._perceptron import has_hooks, learning
 from ._random import borrowed_global_generator, seed
@@ -243,7 +244,11 @@ class AutoencoderNet(NeuralNet):
         watches_batches = self._any_callback_has("on_batch_begin", "on_batch_end")
         take_step = self._losses_of_step if watches_batches else self._fastest_step()
         losses, sizes = [], []
-        with self.global_generator(self.random), training_arithmetic(self.device):
+        with (
+            self.global_generator(self.random),
+            training_arithmetic(self.device),
+            held_back() as interrupt,
+        ):
             for x in batches.shuffled(self.random):
                 batch = {"batch": (x, None), "training": True}
                 if watches_batches:
@@ -259,6 +264,7 @@ class AutoencoderNet(NeuralNet):
                     self.history.record_batch("train_loss", loss.item())
                     self.history.record_batch("train_batch_size", len(x))
                     self.notify("on_batch_end", **batch, loss=loss, y_pred=None, **step)
+                interrupt()
         if self.averaging:
             self.average.update(self.module_, self.n_steps)
         self._set_training(False)

@@ -1,7 +1,9 @@
 """The estimators through their public methods."""
 
+import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -677,6 +679,29 @@ def test_an_interrupted_fit_is_kept_as_in_scikit_learn(Estimator, X, kind):
     with pytest.raises(KeyboardInterrupt):
         model.partial_fit(X)
     np.testing.assert_array_equal(weights(model), before)
+
+
+def test_an_interrupt_waits_for_the_end_of_a_step(X):
+    """It left the encoder a reconstruction's step ahead of the adversary's."""
+    calls = []
+
+    def prior(n_samples, n_components, generator):
+        calls.append(n_samples)
+        if n_samples == 100 and calls.count(100) == 6:  # of which one tries it
+            os.kill(os.getpid(), signal.SIGINT)
+        return torch.randn(n_samples, n_components, generator=generator)
+
+    settings = {**SMALL, **PLAIN, "batch_size": 100, "prior": prior}
+    model = DAAETransformer(**settings)
+    with pytest.warns(UserWarning, match="interrupted by user after 1 epochs"):
+        model.fit(X)
+    n_steps = {
+        int(state["step"])
+        for optimizer in model.net_.optimizer_.optimizers
+        for state in optimizer.state.values()
+    }
+    assert n_steps == {5}
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit", "warm fit"])
