@@ -4,12 +4,12 @@ import pickle
 import warnings
 from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
-from itertools import islice
 
 import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
+from skorch.history import History
 
 from ._averaging import RunningAverage
 from ._device import (
@@ -23,6 +23,19 @@ from ._optimizers import EveryUpdate, LayerwiseAdam, make_optimizer
 from ._perceptron import has_hooks, learning
 from ._random import borrowed_global_generator, seed
 from ._replay import ReplayedStep
+
+
+class EpochHistory(History):
+    """A history whose last record is at hand, however many there are.
+
+    skorch's copies the list of them for each value that is read or recorded, which adds
+    up over thousands of calls of `partial_fit`.
+    """
+
+    def __getitem__(self, i):
+        if isinstance(i, int):
+            return list.__getitem__(self, i)
+        return super().__getitem__(i)
 
 
 class AutoencoderNet(NeuralNet):
@@ -107,6 +120,7 @@ class AutoencoderNet(NeuralNet):
         self.precision = precision
         self.random = random
         self.splitter = None
+        self.least_losses = {}
         self.draws_globally = draws_globally
         self.has_own_networks = has_own_networks
         self.structure = structure
@@ -130,6 +144,11 @@ class AutoencoderNet(NeuralNet):
         """The networks that predict: the average, or those in training."""
         return self.module_ if self.average is None else self.average.module
 
+    def initialize_history(self):
+        """Begin an empty history."""
+        self.history_ = EpochHistory()
+        return self
+
     def initialize_optimizer(self):
         """Make one optimiser, with its own state, for each update."""
         self.updates_ = self.objective.updates(self.module_)
@@ -141,6 +160,15 @@ class AutoencoderNet(NeuralNet):
             [getattr(self, f"{update}_optimizer_") for update in self.updates_]
         )
         return self
+
+    def fit(self, X, y=None, **fit_params):
+        """Refuse: the estimator's own `fit` knows how to read X, and what to keep."""
+        raise NotImplementedError(
+            "net_ is not trained by itself. Call fit or partial_fit of the estimator "
+            "that it belongs to."
+        )
+
+    partial_fit = fit
 
     def resume(self, *, learning_rates, **settings):
         """Take over what may change between two trainings of the same networks.
@@ -211,6 +239,10 @@ class AutoencoderNet(NeuralNet):
     def _keep_interrupted(self, n_whole):
         """Keep what the epochs before an interrupted one have brought."""
         del self.history_[n_whole:]
+        self.least_losses = {
+            name: min((r[name] for r in self.history_ if name in r), default=np.inf)
+            for name in self.least_losses
+        }
         self._set_training(False)
         warnings.warn(
             f"Training interrupted by user after {len(self.history_)} epochs. The "
@@ -400,13 +432,11 @@ class AutoencoderNet(NeuralNet):
 
     def _record_loss(self, name, loss):
         """Record a loss under the names that skorch's own callbacks look for."""
-        # The last record that was the best holds the least loss so far. Looking for it
-        # from the end keeps thousands of calls of `partial_fit` from adding up.
-        is_best = f"{name}_best"
-        earlier = islice(reversed(self.history_), 1, None)
-        least = next((r[name] for r in earlier if r.get(is_best)), np.inf)
+        is_best = loss < self.least_losses.get(name, np.inf)
         self.history.record(name, loss)
-        self.history.record(is_best, loss < least)
+        self.history.record(f"{name}_best", is_best)
+        if is_best:
+            self.least_losses = {**self.least_losses, name: loss}
 
     @torch.inference_mode()
     def validation_error(self, batches):
@@ -423,13 +453,14 @@ class AutoencoderNet(NeuralNet):
         """Put everything back that training changes, if the body fails."""
         state = vars(self).copy()
         state["random"] = deepcopy(self.random)
-        state["history_"] = copy(self.history_)
+        n_epochs = len(self.history_)
         weights, optimizer_states = self.weights(), deepcopy(self._optimizer_states())
         try:
             yield
         except BaseException:
             vars(self).clear()
             vars(self).update(state)
+            del self.history_[n_epochs:]
             self.load_weights(weights)
             self._load_optimizer_states(optimizer_states)
             self._set_training(False)

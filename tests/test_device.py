@@ -134,6 +134,15 @@ def test_the_net_is_a_skorch_net(fitted, X):
     )
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_the_net_is_not_trained_by_itself(fitted, X, method):
+    """It emptied the history and the optimisers, and then failed."""
+    history = fitted.history_
+    with pytest.raises(NotImplementedError, match="of the estimator"):
+        getattr(fitted.net_, method)(X)
+    assert fitted.history_ == history
+
+
 @pytest.mark.gpu
 @needs_cuda
 def test_a_model_from_a_gpu(Estimator, X, tmp_path):
