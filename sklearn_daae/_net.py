@@ -499,8 +499,12 @@ class AutoencoderNet(NeuralNet):
 
     def to(self, device):
         """Move to another device, to go on there."""
-        if device != self.device:
-            self.__setstate__({**self.__getstate__(), "device": device})
+        # What was unpickled or copied under `torch.inference_mode` cannot learn.
+        cannot_learn = any(p.is_inference() for p in self.module_.parameters())
+        if device != self.device or cannot_learn:
+            state = self.__getstate__()
+            state = deepcopy(state) if cannot_learn else state
+            self.__setstate__({**state, "device": device})
         return self
 
     def __getstate__(self):

@@ -743,6 +743,17 @@ def test_divergence_that_only_the_held_out_rows_show_is_an_error(X):
 # --- pickles ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("copied", [deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_made_in_inference_mode_go_on(X, copied):
+    model = DAAETransformer(**SMALL).fit(X)
+    with torch.inference_mode():
+        copy = copied(model)
+    np.testing.assert_array_equal(copy.transform(X), model.transform(X))
+    np.testing.assert_array_equal(
+        weights(copy.partial_fit(X)), weights(model.partial_fit(X))
+    )
+
+
 @pytest.mark.parametrize("way", ["pickle", "joblib", "clone of a copy"])
 def test_pickles(fitted, X, tmp_path, way):
     if way == "joblib":
