@@ -62,7 +62,7 @@ def test_wrong_number_of_features(fitted, X):
     for method in ("partial_fit", "transform", "reconstruct", "score", "corrupt"):
         with pytest.raises(ValueError, match=r"X has 63 features, but .* 64 features"):
             getattr(fitted, method)(X[:, :63])
-    with pytest.raises(ValueError, match=r"Z has 5 features, but .* n_components=4"):
+    with pytest.raises(ValueError, match=r"X has 5 features, but .* n_components=4"):
         fitted.inverse_transform(np.zeros((2, 5)))
     with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
         fitted.inverse_transform(np.zeros(4))
