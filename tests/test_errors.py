@@ -66,7 +66,7 @@ def test_wrong_number_of_features(fitted, X):
         fitted.inverse_transform(np.zeros((2, 5)))
     with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
         fitted.inverse_transform(np.zeros(4))
-    with pytest.raises(ValueError, match="Input Z contains NaN"):
+    with pytest.raises(ValueError, match="Input X contains NaN"):
         fitted.inverse_transform(np.full((2, 4), np.nan))
 
 
