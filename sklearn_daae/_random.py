@@ -1,5 +1,6 @@
 """Random numbers that leave every global generator as it was."""
 
+import os
 import random as std_random
 from contextlib import contextmanager, nullcontext
 from threading import RLock
@@ -46,6 +47,16 @@ def seed(generator, random):
 # them at once would take each other's states. The thread that holds it may take it
 # again: a callback may sample from one model while another trains.
 _borrowing = RLock()
+
+
+def _renew_lock():
+    """Give a forked process a lock of its own: no thread is there to release this."""
+    global _borrowing
+    _borrowing = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @contextmanager

@@ -1,12 +1,17 @@
 """Seeds repeat a fit bit for bit, and no call touches a global generator."""
 
+import multiprocessing
 import random
+import sys
+import threading
 
 import numpy as np
 import pytest
 import torch
 
-from .conftest import make, needs_cuda, weights
+from sklearn_daae import DAAETransformer
+
+from .conftest import SMALL, make, needs_cuda, weights
 
 
 def global_states():
@@ -60,6 +65,37 @@ def test_random_states(Estimator, X):
     first = fit(state)
     assert (fit(state) != first).mean() > 0.5  # an instance goes on
     np.testing.assert_array_equal(fit(np.random.RandomState(0)), first)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+def test_a_process_forked_while_another_thread_trains(X):
+    """It waited for ever for the lock that the other thread held."""
+    borrows, may_end = threading.Event(), threading.Event()
+
+    def corruption(x, sigma, generator):
+        if is_watched:
+            borrows.set()
+            may_end.wait(60)
+        return x
+
+    is_watched = False
+    model = DAAETransformer(**SMALL, corruption=corruption).fit(X)
+    is_watched = True
+    thread = threading.Thread(target=model.corrupt, args=(X,))
+    thread.start()
+    assert borrows.wait(60)
+    is_watched = False
+    child = multiprocessing.get_context("fork").Process(
+        target=model.corrupt, args=(X[:2],)
+    )
+    child.start()
+    child.join(60)
+    has_ended = child.exitcode == 0
+    child.kill()
+    may_end.set()
+    thread.join()
+    assert has_ended
 
 
 @pytest.mark.gpu
