@@ -206,7 +206,7 @@ class AutoencoderNet(NeuralNet):
         }
         self.notify("on_train_begin", X=training.dataset, y=None)
         for epoch in range(epochs):
-            n_whole = len(self.history_)
+            before = len(self.history_), self.least_losses
             try:
                 self.notify("on_epoch_begin", **datasets)
                 self.run_single_epoch(training)
@@ -217,7 +217,7 @@ class AutoencoderNet(NeuralNet):
             except KeyboardInterrupt:
                 if epoch == 0:
                     raise
-                self._keep_interrupted(n_whole)
+                self._keep_interrupted(*before)
                 break
             if self._end_epoch(**datasets):
                 break
@@ -236,13 +236,10 @@ class AutoencoderNet(NeuralNet):
     def _listeners(self):
         return [*self.observers_, *(callback for _, callback in self.callbacks_)]
 
-    def _keep_interrupted(self, n_whole):
+    def _keep_interrupted(self, n_whole, least_losses):
         """Keep what the epochs before an interrupted one have brought."""
         del self.history_[n_whole:]
-        self.least_losses = {
-            name: min((r[name] for r in self.history_ if name in r), default=np.inf)
-            for name in self.least_losses
-        }
+        self.least_losses = least_losses
         self._set_training(False)
         warnings.warn(
             f"Training interrupted by user after {len(self.history_)} epochs. The "
@@ -297,8 +294,8 @@ class AutoencoderNet(NeuralNet):
                     self.history.record_batch("train_batch_size", len(x))
                     self.notify("on_batch_end", **batch, loss=loss, y_pred=None, **step)
                 interrupt()
-        if self.averaging:
-            self.average.update(self.module_, self.n_steps)
+            if self.averaging:
+                self.average.update(self.module_, self.n_steps)
         self._set_training(False)
         self._record_epoch(torch.stack(losses).cpu().double().numpy(), sizes)
         if not watches_batches:

@@ -76,7 +76,7 @@ class LayerwiseAdam:
         """Tell whether the update is to move this parameter."""
         return parameter in self.parameters
 
-    def move(self, layer, to_output, x, *, is_last=True):
+    def move(self, layer, to_output, x, *, is_last):
         """Move the weight and the bias of a layer.
 
         Parameters
@@ -87,7 +87,7 @@ class LayerwiseAdam:
         to_output, x : torch.Tensor
             The gradient of the layer's output, and its input.
 
-        is_last : bool, default=True
+        is_last : bool
             Whether no other pass through the layer has yet to give its gradient.
 
         Returns

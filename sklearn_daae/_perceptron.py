@@ -130,12 +130,12 @@ class _Passes(torch.autograd.Function):
             for need, parameter in zip(needed[1:], parameters, strict=True)
         ]
         # Layers that a loss passes through twice can move only by both gradients.
-        passes = _current.passes.get(id(parameters[0]), ())
-        is_last = not any(other is not ctx.this for other in passes)
+        key = id(parameters[0])
+        passes = _current.passes.setdefault(key, WeakSet())
+        passes.discard(ctx.this)
+        is_last = not passes
         if is_last:
-            _current.passes.pop(id(parameters[0]), None)
-        else:
-            passes.discard(ctx.this)
+            del _current.passes[key]
         n_layers = len(parameters) // 2
         saved = ctx.saved_tensors
         inputs, weights = saved[:n_layers], saved[n_layers:]
