@@ -1,11 +1,8 @@
 """Denoising adversarial autoencoders as scikit-learn estimators."""
 
-from ._adversarial import AAETransformer
+from ._adversarial import AAETransformer, DAAETransformer, iDAAETransformer
 from ._denoising import DAETransformer
-from ._denoising_adversarial import DAAETransformer
-from ._denoising_variational import DVAETransformer
-from ._integrating_adversarial import iDAAETransformer
-from ._variational import VAETransformer
+from ._variational import DVAETransformer, VAETransformer
 
 __all__ = [
     "AAETransformer",

@@ -1,45 +1,361 @@
-"""What every estimator does once it is trained."""
+"""What every estimator does: fit, transform, sample, score."""
 
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from copy import deepcopy
 from numbers import Integral
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_scalar
-from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._batches import Rows
-from ._device import release_memory, undisturbed
-from ._markov_chain import markov_chain
-from ._random import private_generator, torch_generator
-from ._training import TrainableAutoencoder
+from ._checks import check_image_size
+from ._device import resolve_device, undisturbed
+from ._engine.batches import DTYPES, Batches, Rows, hold_out
+from ._engine.callbacks import EpochProgressBar, SklearnTasks, StopsEarly
+from ._engine.convergence import warn_of_failure
+from ._engine.cpu import warn_of_slow_precision
+from ._engine.cuda import release_memory, working
+from ._engine.inference import asking, chains, of_rows
+from ._engine.state import unchanged_on_error
+from ._engine.trainer import AutoencoderNet, DivergenceError
+from ._model.losses import RECONSTRUCTION_LOSSES
+from ._model.module import Autoencoder, start_as_pca
+from ._model.networks import WithShortcut, make_network
+from ._model.scaling import choose_loss_and_scaling, refuse_range
+from ._parameters import AutoencoderParameters
+from ._random import borrowed_global_generator, private_generator, torch_generator
+from ._sklearn_compat import CallbackSupportMixin, with_callbacks
 
-# Values that one inference batch may hold: 8 MiB of float32. Larger ones outgrow the
-# caches of a CPU, and take up to twice as long.
-_BATCH_VALUES = 2**21
+RandomState = int | np.random.RandomState | None
+
+# Rows that the networks are started from.
+_N_ROWS_OF_PCA = 2000
 
 
 class BaseAutoencoder(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, TrainableAutoencoder
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    CallbackSupportMixin,
+    AutoencoderParameters,
 ):
     """The base of all estimators. Think twice before adding anything.
 
     A subclass adds its own parameters and says what it minimises (`_objective`), and
-    how it is sampled (`_n_steps`).
+    how it is sampled (`_n_steps`); one with more than an encoder and a decoder adds to
+    `_network_sizes`.
     """
-
-    # The codes are no metadata to route.
-    __metadata_request__inverse_transform: ClassVar[dict] = {"Z": UNUSED}
 
     # Steps of the Markov chain that `sample` takes unless told otherwise.
     _n_steps: ClassVar[int]
 
-    def transform(self, X):
+    @with_callbacks
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Train the model on X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training data, clean: the model corrupts it itself. On a CPU it is read
+            batch by batch, and copied as a whole only where it has to be converted
+            (Fortran order, data frames of several types, types that torch lacks).
+
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid, before any training, or if training
+            diverges. The estimator is then what it was before the call.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the codes carry nothing, the reconstructions are no better than the means
+            of the features, the match to the prior is lost, or X is of a scale at which
+            the numbers that it comes as do not tell its rows apart.
+
+        UserWarning
+            If the user interrupts the training after its first epoch. The model is
+            kept, as in scikit-learn's multilayer perceptrons.
+        """
+        goes_on = self.warm_start and hasattr(self, "net_")
+        self._check_parameters()
+        device = resolve_device(self.device)
+        with self._unchanged_on_error(), _learning(device), ExitStack() as stack:
+            if goes_on:
+                stack.enter_context(unchanged_on_error(self.net_))
+            rows = self._read(X, device, reset=not goes_on)
+            n_epochs = self._n_epochs(len(rows), self.n_features_in_)
+            context = self._init_callback_context(max_subtasks=n_epochs)
+            # That of the first time, so that the same rows are held out again.
+            splitter = self.net_.splitter if goes_on else None
+            if self.early_stopping and splitter is None:
+                splitter = private_generator(self.random_state)
+            held_out = splitter if self.early_stopping else None
+            net, training, validation = self._begin(rows, goes_on, held_out)
+            net.splitter = splitter
+
+            observers = []
+            if validation is not None:
+                tol = self.tol * validation.variance()
+                observers.append(StopsEarly(self.n_iter_no_change, tol))
+            if context is not None:
+                tasks = SklearnTasks(self, context, X, y, training)
+                observers.append(tasks)
+            if self.verbose:
+                bar = EpochProgressBar(type(self).__name__, n_epochs)
+                observers.append(stack.enter_context(closing(bar)))
+            net.train(training, validation, n_epochs, observers=observers)
+            warn_of_failure(net, training)
+            fitted = self._fitted_attributes(net, training)
+            self.__dict__.update(fitted)
+            if context is not None:
+                tasks.end(fitted)
+        return self
+
+    def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Train for one epoch on the rows given, going on from the present state.
+
+        The first call makes the networks, as `fit` does; k calls on the same X give
+        what one `fit` with ``max_epochs=k`` gives, bit for bit (unless callbacks, such
+        as schedulers, begin anew with each call; and a DAE's `sample` starts from codes
+        of earlier calls, too, where a call has few rows). One pass has nothing to stop
+        early or to show: `early_stopping` and `verbose` have no effect here.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows to train on.
+
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, or if a parameter that shapes the networks or optimisers has
+            changed since they were made. If training diverges, the estimator is no
+            longer fitted: unlike `fit`, a pass keeps no copy of the weights to go back
+            to. What else ends one early, an interrupt or an error in code of yours,
+            leaves the steps that were taken.
+        """
+        goes_on = hasattr(self, "net_")
+        self._check_parameters()
+        device = resolve_device(self.device)
+        try:
+            with self._unchanged_on_error(), _learning(device):
+                rows = self._read(X, device, reset=not goes_on)
+                net, training, _ = self._begin(rows, goes_on)
+                net.train(training)
+                fitted = self._fitted_attributes(net, training, goes_on=goes_on)
+                self.__dict__.update(fitted)
+        except DivergenceError:
+            # There is no copy to go back to: to make one takes as long as some passes.
+            for name in self._fitted():
+                delattr(self, name)
+            raise
+        return self
+
+    def _begin(self, rows, goes_on, splitter=None):
+        """Return a net that is ready, what to train it on and what to watch."""
+        if goes_on:
+            self._check_going_on(rows)
+            settings = self._net_settings(rows.device)
+        else:
+            self._choose_scaling(rows)
+        rows.scaling = self.scaling_
+        training, validation = self._batches(rows, splitter)
+        if not goes_on:
+            return self._new_net(training), training, validation
+        net = self.net_.to(rows.device)
+        net.resume(**settings)
+        return net, training, validation
+
+    def _fitted(self):
+        """Return what training has given the estimator, by name."""
+        return {name: v for name, v in vars(self).items() if name.endswith("_")}
+
+    @contextmanager
+    def _unchanged_on_error(self):
+        """Put every fitted attribute back, if the body fails."""
+        before = self._fitted()
+        try:
+            yield
+        except BaseException:
+            for name in self._fitted():
+                delattr(self, name)
+            vars(self).update(before)
+            raise
+
+    def _read(self, X, device, *, reset=False):
+        """Return the rows of a valid X, not yet as the networks see them."""
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=DTYPES,
+            order="C",
+            # Nothing can be learned from one, to begin with.
+            ensure_min_samples=2 if reset else 1,
+        )
+        return Rows(X, device)
+
+    def _rows(self, X):
+        """Return rows of X as the fitted networks see them."""
+        rows = self._read(X, self.device_)
+        rows.refuse_large()
+        rows.scaling = self.scaling_
+        return rows
+
+    def _batches(self, rows, splitter):
+        """Return what to train on and, given a generator, what to watch."""
+        source, indices, validation = rows.to_device(), np.arange(len(rows)), None
+        if splitter is not None:
+            shuffled = deepcopy(splitter).permutation(indices)
+            indices, held_out = hold_out(shuffled, self.validation_fraction)
+            validation = Batches(source, rows=held_out, batch_size=1024)
+        batch_size = self._batch_size(len(rows))
+        return Batches(source, rows=indices, batch_size=batch_size), validation
+
+    def _fitted_attributes(self, net, batches, *, goes_on=False):
+        """Return what a model has after training on the batches, by name."""
+        return {"net_": net}
+
+    def _choose_scaling(self, rows):
+        """Choose what X is mapped by, and the loss, from what it is like."""
+        statistics = rows.statistics()
+        rows.refuse_large()
+        self.scaling_, self.reconstruction_loss_ = choose_loss_and_scaling(
+            self.scaling,
+            self._structure()["input_range"],
+            self.reconstruction_loss,
+            statistics,
+            rows.X.dtype,
+        )
+
+    def _check_going_on(self, rows):
+        """Refuse parameters and an X that the fitted networks were not made for."""
+        structure = self._structure()
+        self._check_image_size(structure)
+        kind, _ = structure["network"]
+        for name, value in self.net_.structure.items():
+            # Fully connected networks know nothing of the shape of images.
+            is_used = name != "image_shape" or kind != "mlp"
+            if is_used and structure[name] != value:
+                _refuse_change(name, value, structure[name])
+        loss = self.reconstruction_loss
+        if loss not in ("auto", self.reconstruction_loss_):
+            _refuse_change("reconstruction_loss", self.reconstruction_loss_, loss)
+        rows.refuse_large()
+        refuse_range(
+            rows.bounds(),
+            self.scaling_,
+            self.reconstruction_loss_,
+            self.input_range,
+            loss,
+        )
+
+    def _check_image_size(self, structure):
+        if structure["image_shape"] is not None:
+            check_image_size(structure["image_shape"], self.n_features_in_)
+
+    def _new_net(self, training):
+        """Return a net with fresh networks and optimisers, for these batches."""
+        structure, device = self._structure(), training.source.device
+        self._check_image_size(structure)
+        settings = self._net_settings(device)
+        random = private_generator(self.random_state)
+        cpu = torch.device("cpu")  # the same weights from one seed on every device
+        borrowed = borrowed_global_generator(random, cpu)
+        with borrowed if self._has_own_networks() else nullcontext():
+            generator = torch_generator(random, cpu)
+            parts = self._resolved(len(training.source))
+            sizes = self._network_sizes()
+            module = Autoencoder(
+                **{
+                    name: self._make_network(name, sizes[name], generator, parts)
+                    for name in sizes
+                },
+                n_components=self.n_components,
+                sigmoid_output=self.reconstruction_loss_ == "bce",
+                scaling=self.scaling_,
+            )
+            module.float().check_shapes(sizes)
+            ours = module.encoder, module.decoder
+            if all(isinstance(network, WithShortcut) for network in ours):
+                x = training.sample(_N_ROWS_OF_PCA).cpu()
+                objective = settings["objective"]
+                own = borrowed_global_generator(random, cpu)
+                with own if objective.draws_globally else nullcontext():
+                    start_as_pca(module, x, objective, generator)
+        net = AutoencoderNet(
+            module,
+            RECONSTRUCTION_LOSSES[self.reconstruction_loss_],
+            random=random,
+            structure=structure,
+            device=device,
+            **settings,
+        )
+        return net.initialize()
+
+    def _net_settings(self, device):
+        """Return what may change between two trainings of the same networks."""
+        objective = self._objective()
+        objective.check(self.n_features_in_, device)
+        warn_of_slow_precision(self.precision, device)
+        chosen = {
+            name: self._optimizer(update) for name, update in objective.updates.items()
+        }
+        return {
+            "objective": objective,
+            "draws_globally": objective.draws_globally or self._has_own_networks(),
+            "has_own_networks": self._has_own_networks(),
+            "optimizers": {name: optimizer for name, (optimizer, _) in chosen.items()},
+            "learning_rates": {name: rate for name, (_, rate) in chosen.items()},
+            "learning_rate_decay": self.learning_rate_decay,
+            "averaging": self.averaging,
+            "precision": self.precision,
+            "callbacks": list(self.callbacks or []),
+            "verbose": self.verbose,
+        }
+
+    def _optimizer(self, update):
+        """Return name and options of the optimiser of an update, and its rate."""
+        structure = self._structure()
+        optimizer, rate = structure["optimizer"], self.learning_rate
+        if len(update.networks) == 1:
+            # A player may have parameters of its own.
+            (network,) = update.networks
+            optimizer = structure.get(f"{network}_optimizer") or optimizer
+            own_rate = getattr(self, f"{network}_learning_rate", None)
+            rate = rate if own_rate is None else own_rate
+        return optimizer, rate * update.rate
+
+    def _network_sizes(self):
+        """Return the numbers of inputs and outputs of each network, by name."""
+        d, k = self.n_features_in_, self.n_components
+        return {"encoder": (d, k), "decoder": (k, d)}
+
+    def _make_network(self, name, sizes, generator, parts):
+        """Return the user's own network, or one of ours."""
+        return make_network(name, getattr(self, name), sizes, generator, parts)
+
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Encode X.
 
         Parameters
@@ -55,7 +371,7 @@ class BaseAutoencoder(
         check_is_fitted(self)
         return self._encode(X)
 
-    def inverse_transform(self, X):
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Decode X.
 
         Parameters
@@ -73,7 +389,7 @@ class BaseAutoencoder(
         codes = Rows(self._validated_codes(X, "X"), self.device_)
         return self._map_back(lambda z, _: self.net_.model_.decode(z), codes)
 
-    def corrupt(self, X, random_state=None):
+    def corrupt(self, X: ArrayLike, random_state: RandomState = None) -> np.ndarray:
         """Draw from the corruption process, every row at the level `sigma`.
 
         Parameters
@@ -93,7 +409,13 @@ class BaseAutoencoder(
         corruption = self.net_.objective.corruption
         return self._map_back(corruption, self._rows(X), random_state)
 
-    def reconstruct(self, X, *, corrupt=False, random_state=None):
+    def reconstruct(
+        self,
+        X: ArrayLike,
+        *,
+        corrupt: bool = False,
+        random_state: RandomState = None,
+    ) -> np.ndarray:
         """Encode and decode X.
 
         Parameters
@@ -118,14 +440,14 @@ class BaseAutoencoder(
 
     def sample(
         self,
-        n_samples=1,
-        random_state=None,
+        n_samples: int = 1,
+        random_state: RandomState = None,
         *,
-        n_steps=None,
-        return_chain=False,
-        X=None,
-        Z=None,
-    ):
+        n_steps: int | None = None,
+        return_chain: bool = False,
+        X: ArrayLike | None = None,
+        Z: ArrayLike | None = None,
+    ) -> np.ndarray:
         """Draw new samples from the model.
 
         Codes are drawn from the prior and decoded; then the Markov chain of
@@ -169,46 +491,32 @@ class BaseAutoencoder(
         if X is not None and Z is not None:
             raise ValueError("Chains start from rows of X or from codes Z: give one.")
 
-        module, objective = self.net_.model_, self.net_.objective
         start = None
         if X is not None:
             start = self._rows(X)
         elif Z is not None:
             start = Rows(self._validated_codes(Z), self.device_)
-        n_chains = n_samples if start is None else n_samples * len(start)
-        chain = np.empty(
-            (n_steps + 1 if return_chain else 1, n_chains, self.n_features_in_),
-            dtype=self.scaling_.dtype,
-        )
+        decode = self.net_.model_.decode
 
-        def first_states(rows, generator):
+        def first_states(chosen, generator):
             """Return x(0) of some of the chains."""
             if start is None:
-                z = self._draw_codes(rows.stop - rows.start, generator)
-                return module.decode(z)
-            given = start[np.r_[rows] // n_samples]
-            return module.decode(given) if X is None else given
+                return decode(self._draw_codes(chosen.stop - chosen.start, generator))
+            given = start[np.r_[chosen] // n_samples]
+            return decode(given) if X is None else given
 
-        with torch.inference_mode(), self._generator(random_state) as generator:
-            for rows in _slices(n_chains, self.n_features_in_):
-                if rows.start > 0:
-                    # x(0) does not depend on how many steps the chains before take.
-                    generator.manual_seed(generator.initial_seed() + 1)
-                states = markov_chain(
-                    first_states(rows, generator),
-                    n_steps,
-                    encode=lambda x: objective.draw_code(x, module, generator),
-                    corrupt=lambda x: objective.corruption(x, generator),
-                    decode=module.decode,
-                )
-                for t, x in enumerate(states):
-                    if return_chain or t == n_steps:
-                        x = self.scaling_.invert(x).cpu().numpy()
-                        chain[t if return_chain else 0, rows] = x
-        release_memory(self.device_)
-        return chain if return_chain else chain[0]
+        return chains(
+            self.net_,
+            first_states,
+            n_samples if start is None else n_samples * len(start),
+            n_steps,
+            self.n_features_in_,
+            return_chain=return_chain,
+            scaling=self.scaling_,
+            random_state=random_state,
+        )
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.
 
         Parameters
@@ -226,7 +534,7 @@ class BaseAutoencoder(
         check_is_fitted(self)
         return -self._squared_errors(X, standardised=True)
 
-    def score(self, X, y=None):
+    def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return minus the mean squared reconstruction error of X.
 
         Parameters
@@ -243,11 +551,6 @@ class BaseAutoencoder(
             The mean of `score_samples`. Higher is better.
         """
         return float(self.score_samples(X).mean(dtype=np.float64))
-
-    def _rows(self, X):
-        """Return rows of X as the networks see them."""
-        X = self._validated(X, reset=False)
-        return Rows(X, self.device_, self.scaling_)
 
     def _denoising(self, corrupt):
         """Return R(E(C(x))), or R(E(x)), as a function of a batch and a generator."""
@@ -300,10 +603,9 @@ class BaseAutoencoder(
 
     def _draw_prior(self, n_samples, random_state):
         """Return draws from the prior, of shape (n_samples, n_components)."""
-        with torch.inference_mode(), self._generator(random_state) as generator:
-            z = self._require_prior()(n_samples, generator).cpu().numpy()
-        release_memory(self.device_)
-        return z
+        prior = self._require_prior()
+        with asking(self.net_, random_state) as (generator, _):
+            return prior(n_samples, generator).cpu().numpy()
 
     def _validated_codes(self, Z, name="Z"):
         Z = check_array(Z, dtype=np.float32, input_name=name)
@@ -315,15 +617,11 @@ class BaseAutoencoder(
             )
         return Z
 
-    @torch.inference_mode()
-    def _map(self, function, source, n_columns, random_state=0, dtype=np.float32):
+    def _map(self, function, rows, n_columns, random_state=0, dtype=np.float32):
         """Apply a function of tensors and a generator to all rows, in large batches."""
-        out = np.empty((len(source), n_columns), dtype=dtype)
-        with self._generator(random_state) as generator:
-            for rows in _slices(len(source), self.n_features_in_):
-                out[rows] = function(source[rows], generator).cpu().numpy()
-        release_memory(self.device_)
-        return out
+        shape = self.n_features_in_, n_columns
+        options = {"random_state": random_state, "dtype": dtype}
+        return of_rows(self.net_, function, rows, shape, **options)
 
     def _map_back(self, function, source, random_state=0):
         """Do the same with a function to what networks see, and return it as X."""
@@ -339,34 +637,26 @@ class BaseAutoencoder(
         """Draw the codes that sampling starts from: of the prior."""
         return self.net_.objective.prior(n_samples, generator)
 
-    @contextmanager
-    def _generator(self, random_state):
-        """Return a generator on the device of the fitted networks."""
-        random = private_generator(random_state)
-        generator = torch_generator(random, self.device_)
-        with undisturbed(self.device_), self.net_.global_generator(random):
-            yield generator
-
     @property
-    def encoder_(self):
+    def encoder_(self) -> torch.nn.Module:
         """The trained encoder E. A variational one gives means and log-variances."""
         check_is_fitted(self)
         return self.net_.model_.encoder
 
     @property
-    def decoder_(self):
+    def decoder_(self) -> torch.nn.Module:
         """The trained decoder R, before the sigmoid that belongs to the loss 'bce'."""
         check_is_fitted(self)
         return self.net_.model_.decoder
 
     @property
-    def device_(self):
+    def device_(self) -> torch.device:
         """Where the networks are."""
         check_is_fitted(self)
         return self.net_.device
 
     @property
-    def history_(self):
+    def history_(self) -> list[dict[str, float]]:
         """The mean of every loss, one record of floats an epoch."""
         check_is_fitted(self)
         names = self.net_.objective.loss_names
@@ -377,12 +667,12 @@ class BaseAutoencoder(
         ]
 
     @property
-    def loss_curve_(self):
+    def loss_curve_(self) -> list[float]:
         """The mean reconstruction loss of each epoch."""
         return [record["reconstruction_loss"] for record in self.history_]
 
     @property
-    def n_epochs_(self):
+    def n_epochs_(self) -> int:
         """Epochs trained so far."""
         check_is_fitted(self)
         return len(self.net_.history)
@@ -401,55 +691,25 @@ class BaseAutoencoder(
         return tags
 
 
-def _slices(n_rows, n_features):
-    """Yield slices of the rows, in batches of bounded size."""
-    step = max(1, _BATCH_VALUES // max(n_features, 2048))
-    for start in range(0, n_rows, step):
-        yield slice(start, min(start + step, n_rows))
+@contextmanager
+def _learning(device):
+    """Have a device to learn on, as if nobody had told torch to do otherwise."""
+    with (
+        working(device),
+        undisturbed(device),
+        # Where a notebook has turned gradients off, too.
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
+        try:
+            yield
+        finally:
+            release_memory(device)
 
 
-def find_autoencoder(estimator, X):
-    """Return a fitted autoencoder, and the data as it sees them in its pipeline.
-
-    Parameters
-    ----------
-    estimator : estimator of this package, or Pipeline or search that holds one
-        Of a pipeline, the last; of a search, the best. It may be frozen.
-
-    X : array-like of shape (n_samples, n_features), or None
-        What the steps before it are given.
-
-    Raises
-    ------
-    TypeError
-        If there is none.
-    """
-    estimator = _unwrapped(estimator)
-    if isinstance(estimator, BaseAutoencoder):
-        check_is_fitted(estimator)
-        return estimator, X
-    if isinstance(estimator, Pipeline):
-        for i, step in reversed([*enumerate(estimator)]):
-            if _holds_autoencoder(step):
-                seen = X if X is None or i == 0 else estimator[:i].transform(X)
-                return find_autoencoder(step, seen)
-    raise TypeError(
-        f"estimator={estimator!r} must be a fitted autoencoder of sklearn_daae, or a "
-        "Pipeline or search that holds one."
+def _refuse_change(name, before, now):
+    raise ValueError(
+        f"{name} has changed from {before!r} to {now!r}, but the networks and "
+        f"optimisers that training goes on with were made with the former. Set {name} "
+        "back, or start anew: call fit with warm_start=False."
     )
-
-
-def _unwrapped(estimator):
-    """Return what is frozen, or what a search found best; else the estimator itself."""
-    if isinstance(estimator, FrozenEstimator):
-        return _unwrapped(estimator.estimator)
-    if hasattr(estimator, "best_estimator_"):
-        return _unwrapped(estimator.best_estimator_)
-    return estimator
-
-
-def _holds_autoencoder(estimator):
-    estimator = _unwrapped(estimator)
-    if isinstance(estimator, Pipeline):
-        return any(map(_holds_autoencoder, estimator))
-    return isinstance(estimator, BaseAutoencoder)

@@ -1,21 +1,20 @@
 """The denoising autoencoder: reconstruction alone, no prior."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
 
 from ._base import BaseAutoencoder
-from ._batches import Batches
-from ._objectives import DenoisingObjective
-from ._parameters import CorruptionParameters
+from ._engine.batches import Batches
+from ._model.objectives import DenoisingObjective
+from ._parameters import CorruptionParameters, estimator
 
 # Rows whose codes a stream of small calls of `partial_fit` is remembered by.
 _N_REMEMBERED = 1000
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
+@estimator
 class DAETransformer(CorruptionParameters, BaseAutoencoder):
     """Denoising autoencoder (DAE).
 

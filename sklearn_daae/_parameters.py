@@ -1,22 +1,30 @@
 """The parameters that all estimators have, and their checks."""
 
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from math import prod
+from inspect import Parameter, Signature, signature
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import ClassVar, dataclass_transform
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from skorch.callbacks import Callback
 
-from ._choices import as_pair, check_options, split_choice
-from ._corruption import Corruption
-from ._losses import RECONSTRUCTION_LOSSES
-from ._networks import NETWORKS
-from ._optimizers import split_optimizer
+from ._checks import (
+    as_pair,
+    check_callback,
+    check_image_shape,
+    check_input_range,
+    check_layer_sizes,
+    check_options,
+    split_choice,
+)
+from ._engine.optimizers import split_optimizer
+from ._model.corruption import Corruption
+from ._model.losses import RECONSTRUCTION_LOSSES
+from ._model.networks import NETWORKS
 from ._sklearn_compat import Interval, StrOptions
 
 # The constraint on the sizes of hidden layers: one, or several.
@@ -46,6 +54,18 @@ _PUBLISHED = {
 # The networks that a model may have, each a parameter and a part of its module.
 NETWORK_NAMES = ("encoder", "decoder", "discriminator")
 
+# What "auto" is, of which there are two: for up to so many rows, and for more. How
+# they were chosen stands in doc/defaults.md.
+_FEW_ROWS = 10_000
+_LAYER_SIZES = {"few": (256, 256), "many": (1000, 1000)}
+_HAS_SHORTCUT = {"few": True, "many": False}
+_BATCH_SIZE = {"few": 64, "many": 128}
+_DISCRIMINATOR_LAYER_SIZES = (64, 64)
+# Wide rows take longer: of more features than this, there are fewer steps.
+_N_STEPS = 1000
+_N_FEATURES = 1000
+_N_EPOCHS = 10, 100
+
 # The parameters that what is already trained was made with.
 _STRUCTURE = [
     "n_components",
@@ -63,10 +83,29 @@ _STRUCTURE = [
 ]
 
 
-# dataclass writes `__init__`: every parameter stands once, in the class that owns it,
-# and not again in the signature and the body of each estimator's constructor. What it
-# writes is the plain constructor that scikit-learn asks for.
-@dataclass(eq=False, repr=False, kw_only=True)
+@dataclass_transform(kw_only_default=True, field_specifiers=(field,))
+def estimator(cls):
+    """Write the plain constructor that scikit-learn asks for, from the class's fields.
+
+    Every parameter stands once, in the class that owns it, and not again in the
+    signature and the body of each estimator's constructor. `dataclass` writes it; what
+    is added here is the order in which `help` shows them: `n_components`, a class's own
+    parameters, and then those of its bases.
+    """
+    cls = dataclass(eq=False, repr=False, kw_only=True)(cls)
+    owners = [vars(base).get("__annotations__", {}) for base in cls.__mro__]
+
+    def place(parameter):
+        has = [parameter.name in owned for owned in owners]
+        return parameter.kind is Parameter.KEYWORD_ONLY, has.index(True)
+
+    itself, *parameters = signature(cls.__init__).parameters.values()
+    parameters.sort(key=place)
+    cls.__init__.__signature__ = Signature([itself, *parameters])
+    return cls
+
+
+@estimator
 class AutoencoderParameters(BaseEstimator):
     """The parameters that all estimators have. Nothing is checked before `fit`."""
 
@@ -169,7 +208,7 @@ class AutoencoderParameters(BaseEstimator):
         self._validate_params()
         for name, value in self.get_params(deep=False).items():
             if name.endswith("_layer_sizes"):
-                _check_layer_sizes(name, value)
+                check_layer_sizes(name, value)
             elif name.endswith("optimizer"):
                 if value is not None or name == "optimizer":
                     split_optimizer(name, value)
@@ -179,7 +218,7 @@ class AutoencoderParameters(BaseEstimator):
                     f"class or a function, but it is a module: {value!r}."
                 )
         for callback in self.callbacks or []:
-            _check_callback(callback)
+            check_callback(callback)
         if self.image_shape is not None:
             check_image_shape(self.image_shape)
         self._check_scaling()
@@ -188,7 +227,7 @@ class AutoencoderParameters(BaseEstimator):
 
     def _check_scaling(self):
         if self.input_range is not None:
-            _check_input_range(self.input_range)
+            check_input_range(self.input_range)
             if self.scaling not in ("auto", "range"):
                 raise ValueError(
                     f"scaling={self.scaling!r} makes no use of input_range="
@@ -240,12 +279,44 @@ class AutoencoderParameters(BaseEstimator):
 
         return {name: plain(name, getattr(self, name, None)) for name in _STRUCTURE}
 
+    def _resolved(self, n_samples):
+        """Return the same with what "auto" stands for, of so many rows."""
+        structure, few_or_many = self._structure(), _size_class(n_samples)
+        sizes = {
+            "encoder_layer_sizes": _LAYER_SIZES[few_or_many],
+            "decoder_layer_sizes": _LAYER_SIZES[few_or_many],
+            "discriminator_layer_sizes": _DISCRIMINATOR_LAYER_SIZES,
+        }
+        resolved = {name: sizes[name] for name in sizes if structure[name] == "auto"}
+        if structure["network"] == ("mlp", {}):
+            shortcut = _HAS_SHORTCUT[few_or_many]
+            resolved["network"] = "mlp", {"shortcut": shortcut}
+        return {**structure, **resolved}
+
+    def _n_epochs(self, n_samples, n_features):
+        """Return how many passes over so many rows `fit` makes."""
+        if self.max_epochs != "auto":
+            return self.max_epochs
+        n_steps = _N_STEPS * min(1, _N_FEATURES / n_features)
+        n_batches = math.ceil(n_samples / self._batch_size(n_samples))
+        least, most = _N_EPOCHS
+        return max(least, min(math.ceil(n_steps / n_batches), most))
+
+    def _batch_size(self, n_samples):
+        """Return how many of so many rows are in a batch."""
+        if self.batch_size != "auto":
+            return self.batch_size
+        return _BATCH_SIZE[_size_class(n_samples)]
+
+    def _has_own_networks(self):
+        return any(getattr(self, name, None) is not None for name in NETWORK_NAMES)
+
     def _corruption(self):
         """Return the corruption process, of level 0 in models that corrupt nothing."""
         return Corruption("gaussian", 0)
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
+@estimator
 class CorruptionParameters(AutoencoderParameters):
     """The parameters of the models that corrupt their input."""
 
@@ -269,58 +340,5 @@ class CorruptionParameters(AutoencoderParameters):
         )
 
 
-def _check_layer_sizes(name, value):
-    if isinstance(value, str):  # "auto"
-        return
-    sizes = np.atleast_1d(np.asarray(value, dtype=object))
-    if sizes.ndim > 1 or not all(isinstance(s, Integral) and s >= 1 for s in sizes):
-        raise ValueError(
-            f"{name}={value!r} must be the sizes of the hidden layers, integers from 1 "
-            "up, for example (1000, 1000)."
-        )
-
-
-def check_image_shape(value):
-    """Refuse what is no (channels, height, width)."""
-    sides = np.asarray(value).tolist()
-    are_three = np.shape(sides) == (3,)
-    if not are_three or not all(isinstance(n, Integral) and n >= 1 for n in sides):
-        raise ValueError(
-            f"image_shape={value!r} must be (channels, height, width), integers from 1 "
-            "up, for example (1, 28, 28)."
-        )
-
-
-def check_image_size(image_shape, n_features):
-    """Refuse a shape that is not that of the rows of X."""
-    if prod(image_shape) != n_features:
-        raise ValueError(
-            f"image_shape={image_shape!r} has {prod(image_shape)} values, but X has "
-            f"{n_features} features. Each row of X must be one image, flattened, "
-            "channels first."
-        )
-
-
-def _check_input_range(value):
-    bounds = np.asarray(value).tolist()
-    is_pair = np.shape(bounds) == (2,) and all(isinstance(b, Real) for b in bounds)
-    # Less than 256 steps of float32 in between would be a coarse image indeed.
-    if (
-        not is_pair
-        or not np.isfinite(bounds).all()
-        or bounds[1] - bounds[0] < 2**8 * np.spacing(np.float32(np.abs(bounds).max()))
-    ):
-        raise ValueError(
-            f"input_range={value!r} must be (low, high), finite numbers with low < "
-            "high, for example (0, 255), and further apart than float32 can resolve."
-        )
-
-
-def _check_callback(value):
-    callback = value[1] if isinstance(value, tuple) and len(value) == 2 else value
-    kind = callback if isinstance(callback, type) else type(callback)
-    if not issubclass(kind, Callback):
-        raise ValueError(
-            f"callbacks must hold skorch callbacks, or pairs of a name and one, but it "
-            f"holds {value!r}. scikit-learn's callbacks are set with set_callbacks."
-        )
+def _size_class(n_samples):
+    return "few" if n_samples <= _FEW_ROWS else "many"

@@ -2,7 +2,8 @@
 
 import os
 import random as std_random
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from threading import RLock
 
 import numpy as np
@@ -68,20 +69,37 @@ def borrowed_global_generator(random, device):
     a time.
     """
     seed = int(random.integers(2**63))
-    devices = [device] if device.type == "cuda" else []
-    with _borrowing, torch.random.fork_rng(devices):
-        states = std_random.getstate(), np.random.get_state()
+    with _borrowing, ExitStack() as stack:
+        for get_state, set_state in (
+            (std_random.getstate, std_random.setstate),
+            (np.random.get_state, np.random.set_state),
+            *_generators_of_torch(device),
+        ):
+            stack.callback(set_state, get_state())
         std_random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.default_generator.manual_seed(seed)
-        for cuda_device in devices:
-            with torch.cuda.device(cuda_device):
+        if device.type == "cuda":
+            with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
-        try:
-            yield
-        finally:
-            std_random.setstate(states[0])
-            np.random.set_state(states[1])
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
+        yield
+
+
+def _generators_of_torch(device):
+    """Return what gets, and what sets, the state of each that a device draws from."""
+    generators = [(torch.get_rng_state, torch.set_rng_state)]
+    if device.type == "cuda":
+        generators.append(
+            (
+                partial(torch.cuda.get_rng_state, device),
+                partial(torch.cuda.set_rng_state, device=device),
+            )
+        )
+    elif device.type == "mps":
+        generators.append((torch.mps.get_rng_state, torch.mps.set_rng_state))
+    return generators
 
 
 @contextmanager

@@ -1,20 +1,20 @@
-"""Variational autoencoders: what they share, and the plain one."""
+"""Variational autoencoders: what they share, the VAE and the DVAE."""
 
-from dataclasses import dataclass
 from numbers import Real
 from typing import ClassVar
 
 import torch
 
 from ._base import BaseAutoencoder
-from ._losses import LIKELIHOOD_WEIGHTS
-from ._networks import WithShortcut
-from ._objectives import VariationalObjective
-from ._priors import Prior
+from ._model.losses import LIKELIHOOD_WEIGHTS
+from ._model.networks import WithShortcut
+from ._model.objectives import VariationalObjective
+from ._model.priors import Prior
+from ._parameters import CorruptionParameters, estimator
 from ._sklearn_compat import Interval
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
+@estimator
 class VariationalAutoencoder(BaseAutoencoder):
     """What the models with a Gaussian encoder share."""
 
@@ -49,8 +49,8 @@ class VariationalAutoencoder(BaseAutoencoder):
         sizes = super()._network_sizes()
         return {**sizes, "encoder": (self.n_features_in_, 2 * self.n_components)}
 
-    def _make_network(self, name, *sizes_and_generator):
-        network = super()._make_network(name, *sizes_and_generator)
+    def _make_network(self, name, sizes, generator, parts):
+        network = super()._make_network(name, sizes, generator, parts)
         if name == "encoder" and self.encoder is None:
             # All variances start at 1: an X of large values would give exp(large).
             has_shortcut = isinstance(network, WithShortcut)
@@ -60,7 +60,7 @@ class VariationalAutoencoder(BaseAutoencoder):
         return network
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
+@estimator
 class VAETransformer(VariationalAutoencoder):
     """Variational autoencoder (VAE), and beta-VAE.
 
@@ -261,3 +261,240 @@ class VAETransformer(VariationalAutoencoder):
     """
 
     _n_steps: ClassVar[int] = 0
+
+
+@estimator
+class DVAETransformer(CorruptionParameters, VariationalAutoencoder):
+    """Denoising variational autoencoder (DVAE).
+
+    A variational autoencoder that encodes corrupted samples and reconstructs the clean
+    ones. What its KL divergence draws to the standard normal is q(z | x_tilde), so that
+    `sample` takes a step of a Markov chain after the prior is decoded.
+
+    Parameters
+    ----------
+    n_components : int, default=10
+        Size of the code z.
+
+    sigma : float or array-like of shape (n_features,), default=0.5
+        Level of the corruption, one or one for each feature. Of "gaussian" and "moved",
+        the standard deviation of the noise, in units of X as `scaling` maps it. Of
+        "masking", "salt_and_pepper" and "swap", the probability that a feature is
+        corrupted. 0 corrupts nothing, unless the corruption is "moved" or your own.
+
+    corruption : str, (str, dict) or callable, default="gaussian"
+        The corruption process, drawn anew at every use, of X as `scaling` maps it:
+        "gaussian" adds Gaussian noise, and does not clip it, unless told by
+        ``("gaussian", {"clip": True})``; "masking" sets features to 0, which is their
+        mean where X is standardised; "salt_and_pepper" sets them to their least or
+        greatest value (0 or 1 where X is not standardised), either as likely; "swap"
+        to their value in another row of the batch. "moved" moves, turns, scales and
+        shears images of `image_shape` a little and adds Gaussian noise: ``("moved",
+        {"shift": 0.05, "degrees": 8.0, "stretch": 0.08})`` has its defaults, the most
+        that an image is moved by as a part of its sides, turned by, and scaled and
+        sheared by.
+
+        Your own is called as ``corruption(x, sigma, generator)`` with a float32 tensor
+        of shape (n_samples, n_features), mapped likewise, and a `torch.Generator` on
+        its device, and returns a tensor of the same shape. It may change x in place.
+
+    corruption_level : {"mixed", "fixed"}, default="mixed"
+        Whether in training half of the rows are corrupted at a level below `sigma`,
+        drawn uniformly for each, so that the encoder knows clean rows too; or all of
+        them at `sigma`, as in the paper. A corruption of your own is always given
+        `sigma`.
+
+    beta : float, default=1.0
+        Weight of the KL divergence in the bound. 1 is the variational autoencoder; more
+        is the beta-VAE, which trades reconstruction for a closer match to the prior.
+
+    prior : {"normal"}, default="normal"
+        The distribution p(z) that codes are matched to: the standard normal, of which
+        the KL divergence is known in closed form. For any other, take an adversary:
+        `DAAETransformer`.
+
+    reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
+        The likelihood p(x | z): "bce" has Bernoulli variables, for X in [0, 1], and
+        "mse" Gaussian ones of variance 1. "auto" is "bce" where X is not standardised,
+        lies in [0, 1] and has a standard deviation of at least 0.1, else "mse"; name
+        one where parts of the data that are fitted apart, as in cross-validation, may
+        differ in that.
+
+    encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
+        Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
+        1000) where more than 10,000 rows are first trained on.
+
+    network : {"mlp", "conv"} or (str, dict), default="mlp"
+        Multilayer perceptrons of the sizes above, beside a linear layer from input to
+        output where at most 10,000 rows are first trained on (``("mlp", {"shortcut":
+        False})`` is always without); or the paper's convolutional network for images,
+        which needs `image_shape` and no layer sizes: four convolutions of stride 2,
+        with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
+        for a CPU.
+
+    image_shape : (int, int, int), default=None
+        Channels, height and width of the image that each row of X is, flattened in that
+        order: ``X.transpose(0, 3, 1, 2).reshape(len(X), -1)`` where the channels come
+        last. The network "conv" takes any height and width from 16 up.
+
+    encoder, decoder : callable, default=None
+        Makes your own `torch.nn.Module` instead, from the sizes of its input and
+        output: ``encoder(n_features, 2 * n_components)``, which gives the means of the
+        code and then the logarithms of its variances, and ``decoder(n_components,
+        n_features)``. The decoder of the loss "bce" gives logits.
+
+    scaling : {"auto", "standard", "range", None}, default="auto"
+        How X is mapped as it is read, batch by batch; all that is in the space of X is
+        mapped back. "standard" subtracts the mean of each feature and divides by its
+        standard deviation, or by one number for all where half of them have at least a
+        quarter of the widest range, as pixels do. "range" maps `input_range` to [0, 1].
+        None leaves X as it is. "auto" is "range" with an `input_range`; None for X in
+        [0, 1] whose values lie mostly at either end, as in images of writing, or with
+        the loss "bce"; and else "standard". The numbers are those of the rows first
+        trained on, and stand in `scaling_`.
+
+    input_range : (float, float), default=None
+        The least and the greatest value that X may have, such as ``(0, 255)``, which
+        `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
+        file. It is checked in `fit` and `partial_fit`.
+
+    optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
+        Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
+        in the second form.
+
+    learning_rate : float, default=1e-3
+        Learning rate of the encoder and the decoder.
+
+    learning_rate_decay : float, default=1.0
+        Multiplies all learning rates after every epoch.
+
+    averaging : bool, default=True
+        Whether codes, reconstructions and samples are those of a running average of the
+        weights, over about the last seventeenth of the steps taken so far. Training
+        goes on from the weights themselves.
+
+    batch_size : int or "auto", default="auto"
+        Samples in a mini-batch. "auto" is 64, or 128 for more than 10,000 rows.
+
+    max_epochs : int or "auto", default="auto"
+        Passes over the data that `fit` makes. "auto" is what comes to 1,000 steps, or
+        to fewer in proportion for more than 1,000 features, and from 10 to 100.
+
+    early_stopping : bool, default=False
+        Whether to hold out a part of the data, stop when its squared reconstruction
+        error no longer improves, and return to the best weights seen. In `fit` only.
+
+    validation_fraction : float, default=0.1
+        The part that `early_stopping` holds out.
+
+    n_iter_no_change : int, default=10
+        Epochs without improvement by at least `tol` after which to stop early.
+
+    tol : float, default=1e-4
+        The least improvement that counts, as a part of the variance of the rows that
+        are held out.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the present state instead of starting over.
+
+    callbacks : list, default=None
+        skorch callbacks. Hooks on epochs cost nothing; hooks on batches or gradients
+        make every batch wait for the device. "train_loss" is the reconstruction loss,
+        and "valid_loss" the validation error that `early_stopping` watches.
+
+    device : str or torch.device, default="auto"
+        Where to compute. "auto" is a CUDA device where there is one, else MPS, else the
+        CPU.
+
+    precision : {"float32", "bfloat16"}, default="float32"
+        "bfloat16" trains in mixed precision. Codes and reconstructions are computed in
+        float32 either way.
+
+    verbose : int, default=0
+        Whether `fit` shows a progress bar over epochs, with the losses.
+
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, shuffling and all draws. Pass an int for the same weights, bit
+        for bit, at every fit on the same machine with the same number of threads.
+        Global generators are neither read nor changed (modules, corruptions and priors
+        of your own may draw from them, and they are then put back).
+
+    Attributes
+    ----------
+    encoder_, decoder_ : torch.nn.Module
+        The trained networks. The encoder gives means and log-variances side by side,
+        and the decoder logits where its output is a probability.
+
+    net_ : skorch.NeuralNet
+        The net that trained them.
+
+    loss_curve_ : list of float
+        Minus the mean log-likelihood of each epoch, in nats, up to a constant for
+        "mse".
+
+    history_ : list of dict
+        The mean of every loss, one record an epoch.
+
+    n_epochs_ : int
+        Epochs trained so far.
+
+    reconstruction_loss_ : str
+        The loss that was used, "bce" or "mse".
+
+    scaling_ : Scaling
+        How X is mapped, to ``(x - scaling_.shift) / scaling_.scale``: its attribute
+        `kind` is "standard", "range" or None.
+
+    device_ : torch.device
+        Where the networks are.
+
+    n_features_in_ : int
+        Number of features seen during `fit`.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X had them.
+
+    See Also
+    --------
+    VAETransformer : The same without a corruption.
+    DAAETransformer : Matches codes to any prior that can be sampled, by an adversary.
+
+    Notes
+    -----
+    Training maximises, over encoder and decoder and with one draw of the code for each
+    sample, the variational lower bound of Im et al. (section I-D of the paper), E[log
+    p(x, z) - log q(z | x_tilde)]: log p(x | z) - beta KL[q(z | x_tilde) || p(z)] of one
+    corruption of each sample, both terms as sums over features and components, in nats.
+    `history_` has the two, the first with its sign changed, as means over samples. With
+    ``sigma=0`` it is `VAETransformer`, bit for bit.
+
+    References
+    ----------
+    D. J. Im, S. Ahn, R. Memisevic and Y. Bengio, "Denoising Criterion for Variational
+    Auto-Encoding Framework", AAAI 2017.
+
+    A. Creswell and A. A. Bharath, "Denoising Adversarial Autoencoders", IEEE
+    Transactions on Neural Networks and Learning Systems 30(4), 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_daae import DVAETransformer
+    >>> X = load_digits().data / 16
+    >>> model = DVAETransformer(
+    ...     4, sigma=0.25, encoder_layer_sizes=(64,),
+    ...     decoder_layer_sizes=(64,), learning_rate=2e-3, max_epochs=5,
+    ...     random_state=0,
+    ... ).fit(X)
+    >>> model.transform(X).shape
+    (1797, 4)
+    >>> model.sample(3, random_state=0).shape
+    (3, 64)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **CorruptionParameters._parameter_constraints,
+        **VariationalAutoencoder._parameter_constraints,
+    }
+
+    _n_steps: ClassVar[int] = 1

@@ -11,11 +11,13 @@ from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.utils import Bunch, check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import BaseAutoencoder, find_autoencoder
-from ._device import release_memory, resolve_device
-from ._parameters import check_image_shape, check_image_size
+from ._base import BaseAutoencoder
+from ._checks import check_image_shape, check_image_size
+from ._device import resolve_device
+from ._engine.batches import DTYPES
+from ._engine.cuda import release_memory, working
+from ._pipelines import find_autoencoder
 from ._random import private_generator
-from ._training import DTYPES
 
 __all__ = [
     "EstimatorScorer",
@@ -130,8 +132,9 @@ def _log_likelihoods(X, samples, bandwidths, name, device):
     device = resolve_device(device)
     if device.type == "mps":  # has no float64
         device = torch.device("cpu")
-    log_sums = _log_sums_of_kernels(X, samples, bandwidths, device)
-    release_memory(device)
+    with working(device):
+        log_sums = _log_sums_of_kernels(X, samples, bandwidths, device)
+        release_memory(device)
     normalisers = np.sqrt(2 * np.pi) * np.asarray(bandwidths)[:, None]
     return log_sums - math.log(len(samples)) - X.shape[1] * np.log(normalisers)
 

@@ -73,7 +73,7 @@ def test_a_failed_call_leaves_it(X):
             raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError, match="broken"):
-        model.set_params(callbacks=[Breaks()]).partial_fit(X)
+        model.set_params(callbacks=[Breaks()], warm_start=True).fit(X)
     np.testing.assert_array_equal(flat(model.net_.model_), before)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_daae._batches import Batches, Rows, hold_out
+from sklearn_daae._engine.batches import Batches, Rows, hold_out
 
 CPU = torch.device("cpu")
 

@@ -104,7 +104,7 @@ def test_bfloat16_trains_about_as_float32_does(Estimator, X):
 @pytest.mark.parametrize("has_products", [False, True])
 def test_bfloat16_warns_on_a_cpu_that_is_slow_at_it(X, monkeypatch, has_products):
     monkeypatch.setattr(
-        "sklearn_daae._device._has_bfloat16_products", lambda: has_products
+        "sklearn_daae._engine.cpu._has_bfloat16_products", lambda: has_products
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 
 from sklearn_daae import AAETransformer, DAAETransformer, iDAAETransformer
-from sklearn_daae._net import AutoencoderNet
+from sklearn_daae._engine.trainer import AutoencoderNet
 
 from .conftest import ESTIMATORS, SMALL, make
 
@@ -17,7 +17,7 @@ def no_training(monkeypatch, fitted):
     def refuse(*args, **kwargs):
         raise AssertionError("training has begun")
 
-    monkeypatch.setattr(AutoencoderNet, "fit_loop", refuse)
+    monkeypatch.setattr(AutoencoderNet, "train", refuse)
 
 
 def bad_X():

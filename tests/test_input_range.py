@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import skorch.callbacks
 
-from sklearn_daae import DAAETransformer, _batches
+from sklearn_daae import DAAETransformer
+from sklearn_daae._engine import batches
 
 from .conftest import ADVERSARIAL, VARIATIONAL, make, weights
 
@@ -141,8 +142,8 @@ def test_pages_of_a_file_are_given_back(tmp_path, monkeypatch):
     np.save(path, np.zeros((500, 64), dtype=np.uint8))
     expected = np.random.default_rng(0).integers(256, size=(500, 64), dtype=np.uint8)
     whole = make(DAAETransformer, input_range=(0, 255)).fit(expected)
-    monkeypatch.setattr("sklearn_daae._batches._MAPPED_BYTES", 1000)
-    find_file, advice = _batches._mapped_file, []
+    monkeypatch.setattr("sklearn_daae._engine.batches._MAPPED_BYTES", 1000)
+    find_file, advice = batches._mapped_file, []
 
     class Spy:
         def __init__(self, file):
@@ -156,7 +157,7 @@ def test_pages_of_a_file_are_given_back(tmp_path, monkeypatch):
         file = find_file(X)
         return file and Spy(file)
 
-    monkeypatch.setattr(_batches, "_mapped_file", spy)
+    monkeypatch.setattr(batches, "_mapped_file", spy)
     for mode in ("c", "r+", "r"):
         X = np.load(path, mmap_mode=mode)
         if mode != "r":

@@ -10,7 +10,7 @@ from sklearn_daae import (
     DVAETransformer,
     VAETransformer,
 )
-from sklearn_daae._networks import NETWORKS
+from sklearn_daae._model.networks import NETWORKS
 
 from .conftest import ADVERSARIAL, SHORT_TRAINING, SMALL, make, weights
 

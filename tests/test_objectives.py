@@ -18,9 +18,9 @@ from sklearn_daae import (
     VAETransformer,
     iDAAETransformer,
 )
-from sklearn_daae._corruption import CORRUPTIONS
-from sklearn_daae._losses import gaussian_kl_divergence
-from sklearn_daae._priors import PRIORS
+from sklearn_daae._model.corruption import CORRUPTIONS
+from sklearn_daae._model.losses import gaussian_kl_divergence
+from sklearn_daae._model.priors import PRIORS
 from sklearn_daae.metrics import prior_distance
 
 from .conftest import ADVERSARIAL, PLAIN, SMALL, VARIATIONAL, make, weights
@@ -584,11 +584,11 @@ def test_each_update_has_its_own_optimiser_state(Estimator, X):
     net = make(Estimator, published=True).fit(X).net_
     encoder = next(net.module_.encoder.parameters())
     states = [
-        net.reconstruction_optimizer_.state[encoder],
-        net.adversarial_optimizer_.state[encoder],
+        net.optimizer_.optimizers["reconstruction"].state[encoder],
+        net.optimizer_.optimizers["adversarial"].state[encoder],
     ]
     assert not torch.equal(states[0]["exp_avg"], states[1]["exp_avg"])
-    assert encoder not in net.discriminator_optimizer_.state
+    assert encoder not in net.optimizer_.optimizers["discriminator"].state
 
 
 @pytest.mark.parametrize(
@@ -599,8 +599,8 @@ def test_optimizers(X, optimizer):
     plain = DAAETransformer(**SMALL, optimizer="adam").fit(X)
     model = DAAETransformer(**SMALL, optimizer=optimizer).fit(X)
     kind = torch.optim.RMSprop if optimizer == "rmsprop" else torch.optim.Adam
-    assert type(model.net_.reconstruction_optimizer_) is kind
-    assert type(model.net_.discriminator_optimizer_) is kind
+    assert type(model.net_.optimizer_.optimizers["reconstruction"]) is kind
+    assert type(model.net_.optimizer_.optimizers["discriminator"]) is kind
     assert np.isfinite(weights(model)).all()
     if optimizer == ("adam", {"foreach": True}):  # another way to the same sums
         np.testing.assert_allclose(weights(model), weights(plain), atol=1e-4)
@@ -609,8 +609,8 @@ def test_optimizers(X, optimizer):
 
     own = DAAETransformer(**SMALL, discriminator_optimizer=("rmsprop", {"alpha": 0.5}))
     net = own.set_params(discriminator_learning_rate=1e-4).fit(X).net_
-    assert type(net.reconstruction_optimizer_) is torch.optim.Adam
-    group = net.discriminator_optimizer_.param_groups[0]
+    assert type(net.optimizer_.optimizers["reconstruction"]) is torch.optim.Adam
+    group = net.optimizer_.optimizers["discriminator"].param_groups[0]
     assert (group["alpha"], group["lr"]) == (0.5, 1e-4)
 
 
@@ -622,7 +622,7 @@ def test_adversarial_weight_scales_the_learning_rate(Estimator, X):
 
     model = fit(0.25).fit(X)
     rates = {
-        name: getattr(model.net_, f"{name}_optimizer_").param_groups[0]["lr"]
+        name: model.net_.optimizer_.optimizers[name].param_groups[0]["lr"]
         for name in ("reconstruction", "discriminator", "adversarial")
     }
     assert rates == {"reconstruction": 2e-3, "discriminator": 2e-3, "adversarial": 5e-4}

@@ -247,7 +247,7 @@ def test_a_prior_that_fails_late_is_undone(X):
     before, samples = weights(model), model.sample(3, 0)
     message = r"prior=.* codes of shape \(1, 4\) where \(64, 4\) is needed"
     with pytest.raises(ValueError, match=message):
-        model.set_params(prior=prior).partial_fit(X)
+        model.set_params(prior=prior, warm_start=True).fit(X)
     np.testing.assert_array_equal(weights(model), before)
     np.testing.assert_array_equal(model.sample(3, 0), samples)
 

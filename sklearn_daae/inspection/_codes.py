@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.utils import check_consistent_length, check_scalar, column_or_1d
 
-from .._base import find_autoencoder
+from .._pipelines import find_autoencoder
 from .._random import private_generator
 from ._axes import import_pyplot, make_axes
 

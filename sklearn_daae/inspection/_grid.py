@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .._parameters import check_image_shape
+from .._checks import check_image_shape
 from ._axes import make_axes
 
 

@@ -1,6 +1,6 @@
 """The display of losses."""
 
-from .._base import find_autoencoder
+from .._pipelines import find_autoencoder
 from ._axes import make_axes
 
 

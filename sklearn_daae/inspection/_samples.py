@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_scalar
 
-from .._base import find_autoencoder
+from .._pipelines import find_autoencoder
 from .._random import private_generator
 from ._axes import import_pyplot
 from ._grid import GridDisplay, range_of, shape_to_draw

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from ._losses import sliced_distance
-from ._objectives import (
+from .._model.losses import sliced_distance
+from .._model.objectives import (
     AdversarialObjective,
     BalancedObjective,
     VariationalObjective,
 )
-from ._random import torch_generator
+from .._random import torch_generator
 
 # Rows that are looked at.
 _N_ROWS = 1000
@@ -68,7 +68,7 @@ def warn_of_failure(net, batches):
         warnings.warn(
             f"Training did not come out right: {reason}.",
             ConvergenceWarning,
-            stacklevel=6,
+            stacklevel=5,
         )
 
 

@@ -1,12 +1,15 @@
 """What each kind of model minimises: one training step per class.
 
 In each, ``minimise(update, loss)`` moves the weights of one update, and only those,
-down the gradient of the loss, with that update's own optimiser.
+down the gradient of the loss, with that update's own optimiser. A loss may pass a
+network as often as it likes.
 """
+
+from typing import NamedTuple
 
 import torch
 
-from ._losses import (
+from .losses import (
     discriminator_loss,
     gaussian_kl_divergence,
     sliced_distance,
@@ -16,6 +19,20 @@ from ._losses import (
 # How many times the variance of the prior codes may have before the reconstruction is
 # kept from widening them: batches differ, and without room codes end up too narrow.
 _ROOM = 1.2
+
+
+class Update(NamedTuple):
+    """What is moved at once, by an optimiser of its own."""
+
+    # Attributes of the module.
+    networks: tuple[str, ...]
+    # What multiplies their learning rate.
+    rate: float = 1.0
+
+    def parameters(self, module):
+        """Return the weights, each once, of networks that share some."""
+        networks = (getattr(module, name) for name in self.networks)
+        return list(dict.fromkeys(p for n in networks for p in n.parameters()))
 
 
 class DenoisingObjective:
@@ -41,11 +58,10 @@ class DenoisingObjective:
         """Try what the user has brought, and raise ValueError if it does not work."""
         self.corruption.check(n_features, device)
 
-    def updates(self, module):
-        """Return the parameters that each update moves, by the update's name."""
-        encoder, decoder = module.encoder.parameters(), module.decoder.parameters()
-        # Each once, of networks that share weights.
-        return {"reconstruction": list(dict.fromkeys([*encoder, *decoder]))}
+    @property
+    def updates(self):
+        """The updates of a step, by the names that `step` calls them."""
+        return {"reconstruction": Update(("encoder", "decoder"))}
 
     def draw_code(self, x_tilde, module, generator):
         """Return z of q(z | x_tilde)."""
@@ -81,7 +97,8 @@ class AdversarialObjective(DenoisingObjective):
         The encoder's loss on the discriminator's logits for z_fake.
 
     adversarial_weight : float
-        How much of it there is to be. Here it is a part of a learning rate.
+        How much of it there is to be. Here it multiplies a learning rate: a factor on
+        the loss would be undone by Adam's normalisation.
 
     n_integration_steps : int or None
         M of Algorithm 2. None is the DAAE: z_fake = E(x_tilde) of line 3's x_tilde.
@@ -116,11 +133,12 @@ class AdversarialObjective(DenoisingObjective):
         super().check(n_features, device)
         self.prior.check(device)
 
-    def updates(self, module):
+    @property
+    def updates(self):
         return {
-            **super().updates(module),
-            "discriminator": list(module.discriminator.parameters()),
-            "adversarial": list(module.encoder.parameters()),
+            **super().updates,
+            "discriminator": Update(("discriminator",)),
+            "adversarial": Update(("encoder",), rate=self.adversarial_weight),
         }
 
     def step(self, x, *, module, criterion, generator, minimise):
@@ -170,8 +188,9 @@ class BalancedObjective(AdversarialObjective):
 
     loss_names = (*AdversarialObjective.loss_names, "gradient_ratio", "prior_distance")
 
-    def updates(self, module):
-        updates = super().updates(module)
+    @property
+    def updates(self):
+        updates = super().updates
         del updates["adversarial"]  # a part of "reconstruction"
         return updates
 

@@ -1,4 +1,4 @@
-"""The passes of multilayer perceptrons in training, against those of autograd."""
+"""The ways of taking a step, against the plain one of autograd and `torch.optim`."""
 
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -11,11 +11,72 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_daae import DAAETransformer, DAETransformer
-from sklearn_daae._networks import multilayer_perceptron
-from sklearn_daae._objectives import DenoisingObjective
-from sklearn_daae._perceptron import has_hooks
+from sklearn_daae._engine import steps
+from sklearn_daae._engine.cpu import FusedPasses, has_hooks
+from sklearn_daae._model.networks import multilayer_perceptron
+from sklearn_daae._model.objectives import DenoisingObjective
 
-from .conftest import PLAIN, SMALL, WatchesGradients, make, weights
+from .conftest import PLAIN, SMALL, WatchesGradients, make, needs_cuda, weights
+
+
+@pytest.fixture(autouse=True)
+def cpu_step(monkeypatch):
+    """Take steps the CPU's way in networks as small as those of tests, too."""
+    monkeypatch.setenv("SKLEARN_DAAE_STEP", "cpu")
+
+
+NETWORKS = {
+    "shortcut": {},
+    "plain": {"network": ("mlp", {"shortcut": False})},
+    "conv": {"network": ("conv", {"n_filters": 4}), "image_shape": (1, 16, 16)},
+    "own": {"encoder": nn.Linear},
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("update", ["joint", "separate"])
+@pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])]
+)
+def test_steps_are_the_plain_step(
+    Estimator, X, monkeypatch, network, precision, update, device
+):
+    """But for rounding, of which a part of what training has moved is allowed."""
+    X = np.tile(X, 4) if network == "conv" else X
+    if update == "separate" and "update" not in Estimator().get_params():
+        pytest.skip("has no such parameter")
+    settings = {**SMALL, **NETWORKS[network], "precision": precision}
+    settings |= {"update": update, "device": device, "max_epochs": 3}
+    settings |= {"optimizer": ("adam", {"eps": 1e-3}), "averaging": False}
+    monkeypatch.setenv("SKLEARN_DAAE_STEP", device)
+    fast = weights(make(Estimator, **settings).fit(X))
+    taken = []
+    step = steps.PlainStep.__call__
+    monkeypatch.setattr(
+        steps.PlainStep,
+        "__call__",
+        lambda self, x: taken.append(type(self)) or step(self, x),
+    )
+    monkeypatch.setenv("SKLEARN_DAAE_STEP", "plain")
+    plain = weights(make(Estimator, **settings).fit(X))
+    assert set(taken) == {steps.PlainStep}
+    start = weights(make(Estimator, **{**settings, "learning_rate": 1e-12}).fit(X))
+    limit = 1e-3 if precision == "float32" else 0.1
+    distance, way = np.linalg.norm(fast - plain), np.linalg.norm(plain - start)
+    assert distance < limit * way
+
+
+def test_small_networks_take_plain_steps(X, monkeypatch):
+    """They take no longer so, and large ones do."""
+    monkeypatch.delenv("SKLEARN_DAAE_STEP")
+    kinds = []
+    monkeypatch.setattr(steps, "PlainStep", lambda training: kinds.append("plain"))
+    monkeypatch.setattr(steps, "CPUStep", lambda training: kinds.append("cpu"))
+    for n_units in (32, 3000):
+        with pytest.raises(TypeError):  # there is no step
+            make(DAETransformer, encoder_layer_sizes=n_units).fit(np.tile(X, 3))
+    assert kinds == ["plain", "cpu"]
 
 
 @pytest.fixture
@@ -39,7 +100,8 @@ def gradients(network, x, mixed):
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_gradients_are_those_of_autograd(perceptron, batch, mixed):
-    here = gradients(perceptron.train(), batch, mixed)
+    with FusedPasses(perceptron.train()):
+        here = gradients(perceptron, batch, mixed)
     there = gradients(nn.Sequential(*perceptron), batch, mixed)
     for one, other in zip(here, there, strict=True):
         assert one.dtype == other.dtype == torch.float32
@@ -51,7 +113,8 @@ def test_gradients_are_those_of_autograd(perceptron, batch, mixed):
 
 def test_gradients_of_frozen_weights_are_not_computed(perceptron, batch):
     perceptron.train()[2].requires_grad_(False)
-    perceptron(batch).square().mean().backward()
+    with FusedPasses(perceptron):
+        perceptron(batch).square().mean().backward()
     assert perceptron[2].weight.grad is perceptron[2].bias.grad is None
     assert perceptron[0].weight.grad.abs().max() > 0
 
@@ -76,7 +139,7 @@ def test_layers_move_as_the_optimiser_would_move_them(X, optimizer, precision):
     there = DAAETransformer(**settings, callbacks=[WatchesGradients()]).fit(X)
     np.testing.assert_array_equal(weights(model), weights(there))
     assert model.history_ == there.history_
-    states = [m.net_.reconstruction_optimizer_.state_dict() for m in (model, there)]
+    states = [m.net_.optimizer_.state_dict() for m in (model, there)]
     torch.testing.assert_close(*states, rtol=0, atol=0)
 
 
@@ -211,7 +274,8 @@ def test_hooks_on_layers_and_weights_are_called(X):
 def test_a_replaced_layer_is_used(perceptron, batch, place, layer):
     perceptron.train()[place] = layer
     there = nn.Sequential(*perceptron)(batch)
-    torch.testing.assert_close(perceptron(batch), there)
+    with FusedPasses(perceptron):
+        torch.testing.assert_close(perceptron(batch), there)
 
 
 def test_second_derivatives_of_a_fitted_network(X):

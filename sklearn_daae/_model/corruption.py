@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-from ._choices import check_options, split_choice
-from ._random import checking_generator
-from ._scaling import Scaling
+from .._checks import check_options, split_choice
+from .._random import checking_generator
+from .scaling import Scaling
 
 
 class Space(NamedTuple):

@@ -5,6 +5,8 @@ import sys
 import numpy as np
 from skorch.callbacks import Callback
 
+from .state import load_weights, weights
+
 
 class _Lines:
     """Turns a bar that redraws itself into one line of text for each drawing."""
@@ -126,9 +128,9 @@ class StopsEarly(Callback):
             self.n_no_change_ = 0
         if error < self.best_error_:
             self.best_error_ = error
-            self.best_weights_ = net.weights()
+            self.best_weights_ = weights(net)
         if self.n_no_change_ > self.n_iter_no_change:
             raise KeyboardInterrupt  # how skorch's callbacks end a training
 
     def on_train_end(self, net, **kwargs):
-        net.load_weights(self.best_weights_)
+        load_weights(net, self.best_weights_)

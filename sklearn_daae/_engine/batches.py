@@ -8,7 +8,13 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from ._scaling import WIDE_TYPES, Scaling, Statistics
+from .._model.scaling import WIDE_TYPES, Scaling, Statistics
+
+# Read as they are, batch by batch; anything else becomes float32 as a whole.
+DTYPES = [
+    np.dtype(kind)
+    for kind in ("f4", "f8", "f2", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?")
+]
 
 # How much of a memory-mapped file may count as this process's memory. To read a row,
 # the system maps what it keeps together of the file: 2 MiB around it, on recent Linux.
@@ -41,6 +47,7 @@ class Rows:
         self.scaling = scaling or Scaling()
         self._file = _mapped_file(X)
         self._n_mapped = 0
+        self._bounds = None
 
     def __len__(self):
         return len(self.X)
@@ -77,6 +84,7 @@ class Rows:
         for start in range(0, len(self), step):
             yield slice(start, min(start + step, len(self)))
 
+    @np.errstate(over="ignore", invalid="ignore")  # of what `refuse_large` refuses
     def statistics(self):
         """Return the `Statistics` of X as it is, of one pass in float64."""
         n_rows, mean, variance = 0, 0.0, 0.0
@@ -96,17 +104,30 @@ class Rows:
             self._release(self.X[block].nbytes)
         # A constant feature may have the variance of rounding.
         rounding = np.square(10 * np.finfo(np.float64).eps * mean)
-        return Statistics(mean, np.where(variance > rounding, variance, 0.0), low, high)
+        variance = np.where(variance > rounding, variance, 0.0)
+        statistics = Statistics(mean, variance, low, high)
+        self._bounds = statistics.bounds
+        return statistics
 
     def bounds(self):
-        """Return the least and the greatest value of X, as it is."""
-        lows, highs = [], []
-        for block in self.blocks():
-            values = self.X[block]
-            lows.append(values.min())
-            highs.append(values.max())
-            self._release(values.nbytes)
-        return float(min(lows)), float(max(highs))
+        """Return the least and the greatest value of X, as it is. It is read once."""
+        if self._bounds is None:
+            lows, highs = [], []
+            for block in self.blocks():
+                values = self.X[block]
+                lows.append(values.min())
+                highs.append(values.max())
+                self._release(values.nbytes)
+            self._bounds = float(min(lows)), float(max(highs))
+        return self._bounds
+
+    def refuse_large(self):
+        """Refuse values that networks, which compute in float32, could not see."""
+        largest = float(np.finfo(np.float32).max)
+        if self.X.dtype == np.float64 and max(map(abs, self.bounds())) > largest:
+            raise ValueError(
+                "Input X contains a value too large for dtype('float32'). Scale X."
+            )
 
     def to_device(self):
         """Return the same rows, of X as one tensor on the device where that serves.

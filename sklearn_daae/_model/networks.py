@@ -11,7 +11,9 @@ from numbers import Integral
 import torch
 from torch import nn
 
-from ._perceptron import MultilayerPerceptron
+
+class MultilayerPerceptron(nn.Sequential):
+    """Fully connected layers with ReLU between them."""
 
 
 def multilayer_perceptron(
@@ -103,6 +105,48 @@ NETWORKS = {
 }
 
 
+def make_network(name, make, sizes, generator, parts):
+    """Return the user's own network, or one of ours.
+
+    Parameters
+    ----------
+    name : {"encoder", "decoder", "discriminator"}
+
+    make : callable or None
+        The user's, called with the sizes; a discriminator's with the first alone.
+
+    sizes : (int, int)
+        Numbers of inputs and outputs.
+
+    generator : torch.Generator
+        What our weights are drawn from.
+
+    parts : dict
+        The estimator's parameters `network`, `image_shape` and those of layer sizes.
+    """
+    if make is None:
+        kind, options = parts["network"]
+        arguments = *sizes, generator, parts[f"{name}_layer_sizes"]
+        arguments = *arguments, parts["image_shape"]
+        if name in NETWORKS[kind]:
+            return NETWORKS[kind][name](*arguments, **options)
+        return multilayer_perceptron(*arguments, shortcut=False)
+    sizes = sizes[:1] if name == "discriminator" else sizes
+    try:
+        network = make(*sizes)
+    except Exception as error:
+        raise ValueError(
+            f"{name}={make!r} was called as {name}{sizes!r}, to make a module, and "
+            f"failed with: {error!r}"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise TypeError(
+            f"{name}={make!r} must return a torch.nn.Module, but it returned "
+            f"{network!r}."
+        )
+    return network
+
+
 def _filters(n_filters):
     if not isinstance(n_filters, Integral) or n_filters < 1:
         raise ValueError(
@@ -131,86 +175,3 @@ def _glorot(kind, *args, generator, **kwargs):
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-class Autoencoder(nn.Module):
-    """The networks of one model.
-
-    Parameters
-    ----------
-    encoder, decoder, discriminator : torch.nn.Module
-        Maps of (n, n_features) to codes, of (n, n_components) to (n, n_features), and,
-        in models that have one, of (n, n_components) to (n, 1). Decoder and
-        discriminator give logits where their output is a probability.
-
-    n_components : int
-        Size of a code. An encoder that gives more, gives the code first: the mean of a
-        Gaussian before its log-variance.
-
-    sigmoid_output : bool
-        Whether the decoder's output is a logit, whose sigmoid is the reconstruction.
-
-    scaling : Scaling
-        How rows of X are mapped to what the networks see.
-    """
-
-    def __init__(
-        self,
-        encoder,
-        decoder,
-        discriminator=None,
-        *,
-        n_components,
-        sigmoid_output,
-        scaling,
-    ):
-        super().__init__()
-        self.encoder = encoder
-        self.decoder = decoder
-        self.discriminator = discriminator
-        self.n_components = n_components
-        self.sigmoid_output = sigmoid_output
-        self.scaling = scaling
-
-    def encode(self, x):
-        """Return E(x), or its mean where E gives a distribution."""
-        return self.encoder(x)[:, : self.n_components]
-
-    def decode(self, z):
-        """Return R(z)."""
-        x = self.decoder(z)
-        return torch.sigmoid(x) if self.sigmoid_output else x
-
-    def forward(self, x):
-        """Return R(E(x)) of rows of X, in X's own range."""
-        return self.scaling.invert(self.decode(self.encode(self.scaling(x))))
-
-    @torch.no_grad()
-    def check_shapes(self, sizes):
-        """Push two rows through each network, and refuse one of the wrong shape.
-
-        Parameters
-        ----------
-        sizes : dict of str to (int, int)
-            How many inputs and outputs each network must have, by name.
-
-        Raises
-        ------
-        ValueError
-            If a network does not take or give that.
-        """
-        self.eval()
-        for name, (n_in, n_out) in sizes.items():
-            must = (
-                f"The module that the parameter {name!r} makes must map (n_samples, "
-                f"{n_in}) to (n_samples, {n_out})"
-            )
-            if name == "encoder" and n_out == 2 * self.n_components:
-                must += ", the means of the codes and then their log-variances"
-            try:
-                out = getattr(self, name)(torch.zeros(2, n_in, dtype=torch.float32))
-            except Exception as error:
-                raise ValueError(f"{must}, but it failed with: {error}") from error
-            if not isinstance(out, torch.Tensor) or out.shape != (2, n_out):
-                got = tuple(out.shape) if hasattr(out, "shape") else type(out).__name__
-                raise ValueError(f"{must}, but it maps (2, {n_in}) to {got}.")

@@ -1,8 +1,9 @@
-"""Where networks with a shortcut begin: as PCA."""
+"""The networks of one model, and where they begin."""
 
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from torch import nn
 
 # Components of less than this part of the first one's variance are rounding.
 _LEAST_VARIANCE = 1e-7
@@ -10,6 +11,89 @@ _LEAST_VARIANCE = 1e-7
 _N_DRAWS = 1000
 # Of a reconstruction that is a sigmoid's, the least slope that is made up for.
 _LEAST_SLOPE = 0.05
+
+
+class Autoencoder(nn.Module):
+    """The networks of one model.
+
+    Parameters
+    ----------
+    encoder, decoder, discriminator : torch.nn.Module
+        Maps of (n, n_features) to codes, of (n, n_components) to (n, n_features), and,
+        in models that have one, of (n, n_components) to (n, 1). Decoder and
+        discriminator give logits where their output is a probability.
+
+    n_components : int
+        Size of a code. An encoder that gives more, gives the code first: the mean of a
+        Gaussian before its log-variance.
+
+    sigmoid_output : bool
+        Whether the decoder's output is a logit, whose sigmoid is the reconstruction.
+
+    scaling : Scaling
+        How rows of X are mapped to what the networks see.
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        discriminator=None,
+        *,
+        n_components,
+        sigmoid_output,
+        scaling,
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.discriminator = discriminator
+        self.n_components = n_components
+        self.sigmoid_output = sigmoid_output
+        self.scaling = scaling
+
+    def encode(self, x):
+        """Return E(x), or its mean where E gives a distribution."""
+        return self.encoder(x)[:, : self.n_components]
+
+    def decode(self, z):
+        """Return R(z)."""
+        x = self.decoder(z)
+        return torch.sigmoid(x) if self.sigmoid_output else x
+
+    def forward(self, x):
+        """Return R(E(x)) of rows of X, in X's own range."""
+        return self.scaling.invert(self.decode(self.encode(self.scaling(x))))
+
+    @torch.no_grad()
+    def check_shapes(self, sizes):
+        """Push two rows through each network, and refuse one of the wrong shape.
+
+        Parameters
+        ----------
+        sizes : dict of str to (int, int)
+            How many inputs and outputs each network must have, by name.
+
+        Raises
+        ------
+        ValueError
+            If a network does not take or give that.
+        """
+        self.eval()
+        for name, (n_in, n_out) in sizes.items():
+            must = (
+                f"The module that the parameter {name!r} makes must map (n_samples, "
+                f"{n_in}) to (n_samples, {n_out})"
+            )
+            if name == "encoder" and n_out == 2 * self.n_components:
+                must += ", the means of the codes and then their log-variances"
+            try:
+                out = getattr(self, name)(torch.zeros(2, n_in, dtype=torch.float32))
+            except Exception as error:
+                raise ValueError(f"{must}, but it failed with: {error}") from error
+            if not isinstance(out, torch.Tensor) or out.shape != (2, n_out):
+                got = tuple(out.shape) if hasattr(out, "shape") else type(out).__name__
+                raise ValueError(f"{must}, but it maps (2, {n_in}) to {got}.")
 
 
 @torch.no_grad()

@@ -9,8 +9,8 @@ from numbers import Integral
 import numpy as np
 import torch
 
-from ._choices import check_options, split_choice
-from ._random import checking_generator
+from .._checks import check_options, split_choice
+from .._random import checking_generator
 
 
 def normal(n_samples, n_components, generator):

@@ -1,9 +1,11 @@
 """How X is mapped as it is read, to a scale on which networks learn well."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 
 # Types with values that float32 lacks. Only float64 tells apart what a large offset
 # leaves of them: timestamps of 1.7e9, say.
@@ -163,18 +165,92 @@ def choose_scaling(kind, input_range, reconstruction_loss, statistics):
     return scaling
 
 
-def is_within_unit_interval(bounds):
+def choose_loss_and_scaling(kind, input_range, reconstruction_loss, statistics, dtype):
+    """Return the `Scaling`, and the name of the loss, that parameters ask for.
+
+    Parameters
+    ----------
+    kind, input_range, reconstruction_loss, statistics
+        As in `choose_scaling`.
+
+    dtype : dtype
+        Of the training data.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If a feature's values are too close together for its type.
+    """
+    scaling = choose_scaling(kind, input_range, reconstruction_loss, statistics)
+    # What is standardised was in the type of X until then; else float32 it is.
+    is_float64 = scaling.kind == "standard" and dtype != np.float32
+    if not _are_told_apart(statistics, np.float64 if is_float64 else np.float32):
+        warnings.warn(
+            "A feature of X varies by so little, beside its mean, that "
+            f"{'float64' if is_float64 else 'float32'} hardly tells its values "
+            "apart: the model sees noise. Subtract the mean before X is stored, "
+            "and give it as float64 with scaling='auto'.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+    seen = statistics.mapped(scaling)
+    loss = reconstruction_loss
+    if loss == "auto":
+        is_bce = _is_within_unit_interval(seen.bounds) and _has_contrast(seen)
+        loss = "bce" if is_bce and scaling.kind != "standard" else "mse"
+    refuse_range(statistics.bounds, scaling, loss, input_range, reconstruction_loss)
+    return scaling, loss
+
+
+def refuse_range(bounds, scaling, loss, input_range, reconstruction_loss):
+    """Refuse an X that leaves the range that a scaling or a loss is defined on.
+
+    Parameters
+    ----------
+    bounds : (float, float)
+        The least and the greatest value of X.
+
+    scaling : Scaling
+
+    loss : {"bce", "mse"}
+
+    input_range, reconstruction_loss
+        The estimator's parameters.
+    """
+    if scaling.kind == "standard":
+        return
+    low, high = ((bound - scaling.shift) / scaling.scale for bound in bounds)
+    if _is_within_unit_interval((low, high)):
+        return
+    if scaling.kind == "range":
+        raise ValueError(
+            f"X has values from {bounds[0]:g} to {bounds[1]:g}, outside of "
+            f"input_range={input_range!r}. Widen the range, or clip X."
+        )
+    if loss == "bce":
+        chosen = ""
+        if reconstruction_loss == "auto":
+            chosen = ", which 'auto' chose for the rows first trained on,"
+        raise ValueError(
+            f"The reconstruction loss 'bce'{chosen} needs all of X in [0, 1], but "
+            f"X has values from {bounds[0]:g} to {bounds[1]:g}. Scale X, for example "
+            "with sklearn.preprocessing.MinMaxScaler(clip=True), or fit with "
+            "reconstruction_loss='mse'."
+        )
+
+
+def _is_within_unit_interval(bounds):
     """Tell whether values lie in [0, 1], but for the rounding of a scaler."""
     rounding = 4 * np.finfo(np.float32).eps
     return bounds[0] >= -rounding and bounds[1] <= 1 + rounding
 
 
-def has_contrast(statistics):
+def _has_contrast(statistics):
     """Tell whether values are spread enough for the cross-entropy to teach them."""
     return statistics.total_variance >= _LEAST_CONTRAST**2
 
 
-def are_told_apart(statistics, dtype):
+def _are_told_apart(statistics, dtype):
     """Tell whether numbers of a dtype resolve the spread of every feature."""
     return _has_steps(np.abs(statistics.mean), statistics.variance, dtype)
 
@@ -183,8 +259,8 @@ def _has_two_tones(statistics):
     mean = statistics.mean.mean()
     share = _LEAST_SHARE_OF_VARIANCE * mean * (1 - mean)
     return (
-        is_within_unit_interval(statistics.bounds)
-        and has_contrast(statistics)
+        _is_within_unit_interval(statistics.bounds)
+        and _has_contrast(statistics)
         and statistics.total_variance >= share
     )
 

@@ -1,0 +1,4 @@
+"""How models are trained, and asked: the loop, and how steps are taken fast.
+
+Only here stand torch's private names.
+"""

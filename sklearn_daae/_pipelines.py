@@ -1,0 +1,54 @@
+"""Finding an autoencoder in a pipeline or a search."""
+
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from ._base import BaseAutoencoder
+
+
+def find_autoencoder(estimator, X):
+    """Return a fitted autoencoder, and the data as it sees them in its pipeline.
+
+    Parameters
+    ----------
+    estimator : estimator of this package, or Pipeline or search that holds one
+        Of a pipeline, the last; of a search, the best. It may be frozen.
+
+    X : array-like of shape (n_samples, n_features), or None
+        What the steps before it are given.
+
+    Raises
+    ------
+    TypeError
+        If there is none.
+    """
+    estimator = _unwrapped(estimator)
+    if isinstance(estimator, BaseAutoencoder):
+        check_is_fitted(estimator)
+        return estimator, X
+    if isinstance(estimator, Pipeline):
+        for i, step in reversed([*enumerate(estimator)]):
+            if _holds_autoencoder(step):
+                seen = X if X is None or i == 0 else estimator[:i].transform(X)
+                return find_autoencoder(step, seen)
+    raise TypeError(
+        f"estimator={estimator!r} must be a fitted autoencoder of sklearn_daae, or a "
+        "Pipeline or search that holds one."
+    )
+
+
+def _unwrapped(estimator):
+    """Return what is frozen, or what a search found best; else the estimator itself."""
+    if isinstance(estimator, FrozenEstimator):
+        return _unwrapped(estimator.estimator)
+    if hasattr(estimator, "best_estimator_"):
+        return _unwrapped(estimator.best_estimator_)
+    return estimator
+
+
+def _holds_autoencoder(estimator):
+    estimator = _unwrapped(estimator)
+    if isinstance(estimator, Pipeline):
+        return any(map(_holds_autoencoder, estimator))
+    return isinstance(estimator, BaseAutoencoder)
