@@ -1,6 +1,6 @@
 """What every estimator does: fit, transform, sample, score."""
 
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from copy import deepcopy
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -12,28 +12,27 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._checks import check_image_size
-from ._device import resolve_device, undisturbed
+from ._checks import check_n_components, refuse_change
+from ._device import resolve_device
 from ._engine.batches import DTYPES, Batches, Rows, hold_out
 from ._engine.callbacks import EpochProgressBar, SklearnTasks, StopsEarly
 from ._engine.convergence import warn_of_failure
 from ._engine.cpu import warn_of_slow_precision
-from ._engine.cuda import release_memory, working
-from ._engine.inference import asking, chains, of_rows
-from ._engine.state import unchanged_on_error
-from ._engine.trainer import AutoencoderNet, DivergenceError
+from ._engine.inference import Inference
+from ._engine.state import net_unchanged_on_error, unchanged_on_error, unfit
+from ._engine.trainer import AutoencoderNet, DivergenceError, learning
 from ._model.losses import RECONSTRUCTION_LOSSES
 from ._model.module import Autoencoder, start_as_pca
-from ._model.networks import WithShortcut, make_network
+from ._model.networks import make_network
 from ._model.scaling import choose_loss_and_scaling, refuse_range
 from ._parameters import AutoencoderParameters
-from ._random import borrowed_global_generator, private_generator, torch_generator
+from ._random import (
+    RandomState,
+    borrowed_global_generator,
+    private_generator,
+    torch_generator,
+)
 from ._sklearn_compat import CallbackSupportMixin, with_callbacks
-
-RandomState = int | np.random.RandomState | None
-
-# Rows that the networks are started from.
-_N_ROWS_OF_PCA = 2000
 
 
 class BaseAutoencoder(
@@ -91,19 +90,19 @@ class BaseAutoencoder(
         goes_on = self.warm_start and hasattr(self, "net_")
         self._check_parameters()
         device = resolve_device(self.device)
-        with self._unchanged_on_error(), _learning(device), ExitStack() as stack:
+        with unchanged_on_error(self), learning(device), ExitStack() as stack:
             if goes_on:
-                stack.enter_context(unchanged_on_error(self.net_))
+                stack.enter_context(net_unchanged_on_error(self.net_))
             rows = self._read(X, device, reset=not goes_on)
             n_epochs = self._n_epochs(len(rows), self.n_features_in_)
             context = self._init_callback_context(max_subtasks=n_epochs)
             # That of the first time, so that the same rows are held out again.
-            splitter = self.net_.splitter if goes_on else None
+            splitter = self.net_.splitter_ if goes_on else None
             if self.early_stopping and splitter is None:
                 splitter = private_generator(self.random_state)
             held_out = splitter if self.early_stopping else None
             net, training, validation = self._begin(rows, goes_on, held_out)
-            net.splitter = splitter
+            net.splitter_ = splitter
 
             observers = []
             if validation is not None:
@@ -158,7 +157,7 @@ class BaseAutoencoder(
         self._check_parameters()
         device = resolve_device(self.device)
         try:
-            with self._unchanged_on_error(), _learning(device):
+            with unchanged_on_error(self), learning(device):
                 rows = self._read(X, device, reset=not goes_on)
                 net, training, _ = self._begin(rows, goes_on)
                 net.train(training)
@@ -166,8 +165,7 @@ class BaseAutoencoder(
                 self.__dict__.update(fitted)
         except DivergenceError:
             # There is no copy to go back to: to make one takes as long as some passes.
-            for name in self._fitted():
-                delattr(self, name)
+            unfit(self)
             raise
         return self
 
@@ -185,22 +183,6 @@ class BaseAutoencoder(
         net = self.net_.to(rows.device)
         net.resume(**settings)
         return net, training, validation
-
-    def _fitted(self):
-        """Return what training has given the estimator, by name."""
-        return {name: v for name, v in vars(self).items() if name.endswith("_")}
-
-    @contextmanager
-    def _unchanged_on_error(self):
-        """Put every fitted attribute back, if the body fails."""
-        before = self._fitted()
-        try:
-            yield
-        except BaseException:
-            for name in self._fitted():
-                delattr(self, name)
-            vars(self).update(before)
-            raise
 
     def _read(self, X, device, *, reset=False):
         """Return the rows of a valid X, not yet as the networks see them."""
@@ -250,34 +232,19 @@ class BaseAutoencoder(
 
     def _check_going_on(self, rows):
         """Refuse parameters and an X that the fitted networks were not made for."""
-        structure = self._structure()
-        self._check_image_size(structure)
-        kind, _ = structure["network"]
-        for name, value in self.net_.structure.items():
-            # Fully connected networks know nothing of the shape of images.
-            is_used = name != "image_shape" or kind != "mlp"
-            if is_used and structure[name] != value:
-                _refuse_change(name, value, structure[name])
+        self._check_structure(self.net_.structure, self.n_features_in_)
         loss = self.reconstruction_loss
         if loss not in ("auto", self.reconstruction_loss_):
-            _refuse_change("reconstruction_loss", self.reconstruction_loss_, loss)
+            refuse_change("reconstruction_loss", self.reconstruction_loss_, loss)
         rows.refuse_large()
-        refuse_range(
-            rows.bounds(),
-            self.scaling_,
-            self.reconstruction_loss_,
-            self.input_range,
-            loss,
-        )
-
-    def _check_image_size(self, structure):
-        if structure["image_shape"] is not None:
-            check_image_size(structure["image_shape"], self.n_features_in_)
+        if self.scaling_.kind != "standard":
+            fitted = self.scaling_, self.reconstruction_loss_
+            refuse_range(rows.bounds(), *fitted, self.input_range, loss)
 
     def _new_net(self, training):
         """Return a net with fresh networks and optimisers, for these batches."""
-        structure, device = self._structure(), training.source.device
-        self._check_image_size(structure)
+        device = training.source.device
+        self._check_structure({}, self.n_features_in_)
         settings = self._net_settings(device)
         random = private_generator(self.random_state)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
@@ -296,18 +263,13 @@ class BaseAutoencoder(
                 scaling=self.scaling_,
             )
             module.float().check_shapes(sizes)
-            ours = module.encoder, module.decoder
-            if all(isinstance(network, WithShortcut) for network in ours):
-                x = training.sample(_N_ROWS_OF_PCA).cpu()
-                objective = settings["objective"]
-                own = borrowed_global_generator(random, cpu)
-                with own if objective.draws_globally else nullcontext():
-                    start_as_pca(module, x, objective, generator)
+            objective = settings["objective"]
+            start_as_pca(module, training, objective, random, generator)
         net = AutoencoderNet(
             module,
             RECONSTRUCTION_LOSSES[self.reconstruction_loss_],
             random=random,
-            structure=structure,
+            structure=self._structure(),
             device=device,
             **settings,
         )
@@ -334,18 +296,6 @@ class BaseAutoencoder(
             "verbose": self.verbose,
         }
 
-    def _optimizer(self, update):
-        """Return name and options of the optimiser of an update, and its rate."""
-        structure = self._structure()
-        optimizer, rate = structure["optimizer"], self.learning_rate
-        if len(update.networks) == 1:
-            # A player may have parameters of its own.
-            (network,) = update.networks
-            optimizer = structure.get(f"{network}_optimizer") or optimizer
-            own_rate = getattr(self, f"{network}_learning_rate", None)
-            rate = rate if own_rate is None else own_rate
-        return optimizer, rate * update.rate
-
     def _network_sizes(self):
         """Return the numbers of inputs and outputs of each network, by name."""
         d, k = self.n_features_in_, self.n_components
@@ -368,8 +318,7 @@ class BaseAutoencoder(
         Z : ndarray of shape (n_samples, n_components), float32
             The codes E(x); of a variational model, the means of q(z | x).
         """
-        check_is_fitted(self)
-        return self._encode(X)
+        return self._trained.encode(self._rows(X))
 
     def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Decode X.
@@ -385,9 +334,7 @@ class BaseAutoencoder(
             The reconstructions R(z), in the space of the training data; in float64
             where float32 cannot hold them, of large offsets such as timestamps.
         """
-        check_is_fitted(self)
-        codes = Rows(self._validated_codes(X, "X"), self.device_)
-        return self._map_back(lambda z, _: self.net_.model_.decode(z), codes)
+        return self._trained.decode(Rows(self._check_codes(X, "X"), self.device_))
 
     def corrupt(self, X: ArrayLike, random_state: RandomState = None) -> np.ndarray:
         """Draw from the corruption process, every row at the level `sigma`.
@@ -405,9 +352,7 @@ class BaseAutoencoder(
         X_tilde : ndarray of shape (n_samples, n_features), float32
             The corrupted data C(x).
         """
-        check_is_fitted(self)
-        corruption = self.net_.objective.corruption
-        return self._map_back(corruption, self._rows(X), random_state)
+        return self._trained.corrupt(self._rows(X), random_state)
 
     def reconstruct(
         self,
@@ -435,8 +380,8 @@ class BaseAutoencoder(
         X_hat : ndarray of shape (n_samples, n_features), float32
             The reconstructions, in the space of the training data.
         """
-        check_is_fitted(self)
-        return self._map_back(self._denoising(corrupt), self._rows(X), random_state)
+        options = {"corrupt": corrupt, "random_state": random_state}
+        return self._trained.reconstruct(self._rows(X), **options)
 
     def sample(
         self,
@@ -491,28 +436,13 @@ class BaseAutoencoder(
         if X is not None and Z is not None:
             raise ValueError("Chains start from rows of X or from codes Z: give one.")
 
-        start = None
-        if X is not None:
-            start = self._rows(X)
-        elif Z is not None:
-            start = Rows(self._validated_codes(Z), self.device_)
-        decode = self.net_.model_.decode
-
-        def first_states(chosen, generator):
-            """Return x(0) of some of the chains."""
-            if start is None:
-                return decode(self._draw_codes(chosen.stop - chosen.start, generator))
-            given = start[np.r_[chosen] // n_samples]
-            return decode(given) if X is None else given
-
-        return chains(
-            self.net_,
-            first_states,
-            n_samples if start is None else n_samples * len(start),
+        return self._trained.sample(
+            n_samples,
             n_steps,
-            self.n_features_in_,
+            rows=None if X is None else self._rows(X),
+            codes=None if Z is None else Rows(self._check_codes(Z), self.device_),
+            draw_codes=self._draw_codes,
             return_chain=return_chain,
-            scaling=self.scaling_,
             random_state=random_state,
         )
 
@@ -531,8 +461,9 @@ class BaseAutoencoder(
             where `scaling` has standardised it, in units of what each feature was
             divided by, so that none outweighs the rest. Higher is better.
         """
-        check_is_fitted(self)
-        return -self._squared_errors(X, standardised=True)
+        trained = self._trained
+        in_units = self.scaling_.kind != "standard"
+        return -trained.squared_errors(self._rows(X), in_units=in_units)
 
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return minus the mean squared reconstruction error of X.
@@ -552,44 +483,11 @@ class BaseAutoencoder(
         """
         return float(self.score_samples(X).mean(dtype=np.float64))
 
-    def _denoising(self, corrupt):
-        """Return R(E(C(x))), or R(E(x)), as a function of a batch and a generator."""
-        module, corruption = self.net_.model_, self.net_.objective.corruption
-
-        def denoise(x, generator):
-            x_tilde = corruption(x, generator) if corrupt else x
-            return module.decode(module.encode(x_tilde))
-
-        return denoise
-
-    def _squared_errors(self, X, *, corrupt=False, random_state=0, standardised=False):
-        """Return the squared error of `reconstruct`, the mean over features.
-
-        In units of X, or of what it was divided by in order to standardise it.
-        """
-        denoise = self._denoising(corrupt)
-        is_unit = standardised and self.scaling_.kind == "standard"
-
-        def squared_error(x, generator):
-            error = denoise(x.clone(), generator) - x
-            if not is_unit:
-                error = self.scaling_.in_units(error)
-            return error.square().mean(1, keepdim=True)
-
-        return self._map(squared_error, self._rows(X), 1, random_state).ravel()
-
-    def _encode(self, X, *, corrupt=False, draw=False, random_state=0):
-        """Return codes of x or C(x): the means of q(z | x), or draws from it."""
-        module, objective = self.net_.model_, self.net_.objective
-
-        def encode(x, generator):
-            if corrupt:
-                x = objective.corruption(x, generator)
-            if draw:
-                return objective.draw_code(x, module, generator)
-            return module.encode(x)
-
-        return self._map(encode, self._rows(X), self._n_features_out, random_state)
+    @property
+    def _trained(self):
+        """What the trained networks can be asked."""
+        check_is_fitted(self)
+        return Inference(self.net_, self.scaling_, self.n_features_in_)
 
     def _require_prior(self):
         """Return the prior, or refuse what makes no sense without one."""
@@ -601,37 +499,11 @@ class BaseAutoencoder(
             )
         return prior
 
-    def _draw_prior(self, n_samples, random_state):
-        """Return draws from the prior, of shape (n_samples, n_components)."""
-        prior = self._require_prior()
-        with asking(self.net_, random_state) as (generator, _):
-            return prior(n_samples, generator).cpu().numpy()
-
-    def _validated_codes(self, Z, name="Z"):
+    def _check_codes(self, Z, name="Z"):
+        """Return codes that are valid, as rows."""
         Z = check_array(Z, dtype=np.float32, input_name=name)
-        if Z.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"{name} has {Z.shape[1]} features, but {type(self).__name__} was "
-                f"fitted with n_components={self._n_features_out}. Give codes as "
-                "transform returns them."
-            )
+        check_n_components(Z, name, type(self).__name__, self._n_features_out)
         return Z
-
-    def _map(self, function, rows, n_columns, random_state=0, dtype=np.float32):
-        """Apply a function of tensors and a generator to all rows, in large batches."""
-        shape = self.n_features_in_, n_columns
-        options = {"random_state": random_state, "dtype": dtype}
-        return of_rows(self.net_, function, rows, shape, **options)
-
-    def _map_back(self, function, source, random_state=0):
-        """Do the same with a function to what networks see, and return it as X."""
-        return self._map(
-            lambda x, generator: self.scaling_.invert(function(x, generator)),
-            source,
-            self.n_features_in_,
-            random_state,
-            self.scaling_.dtype,
-        )
 
     def _draw_codes(self, n_samples, generator):
         """Draw the codes that sampling starts from: of the prior."""
@@ -640,30 +512,27 @@ class BaseAutoencoder(
     @property
     def encoder_(self) -> torch.nn.Module:
         """The trained encoder E. A variational one gives means and log-variances."""
-        check_is_fitted(self)
-        return self.net_.model_.encoder
+        return self._trained.module.encoder
 
     @property
     def decoder_(self) -> torch.nn.Module:
         """The trained decoder R, before the sigmoid that belongs to the loss 'bce'."""
-        check_is_fitted(self)
-        return self.net_.model_.decoder
+        return self._trained.module.decoder
 
     @property
     def device_(self) -> torch.device:
         """Where the networks are."""
-        check_is_fitted(self)
-        return self.net_.device
+        return self._trained.net.device
 
     @property
     def history_(self) -> list[dict[str, float]]:
         """The mean of every loss, one record of floats an epoch."""
-        check_is_fitted(self)
-        names = self.net_.objective.loss_names
+        net = self._trained.net
+        names = net.objective.loss_names
         keys = {**{name: name for name in names}, "valid_loss": "validation_error"}
         return [
             {new: record[old] for old, new in keys.items() if old in record}
-            for record in self.net_.history
+            for record in net.history
         ]
 
     @property
@@ -674,8 +543,7 @@ class BaseAutoencoder(
     @property
     def n_epochs_(self) -> int:
         """Epochs trained so far."""
-        check_is_fitted(self)
-        return len(self.net_.history)
+        return len(self._trained.net.history)
 
     @property
     def _n_features_out(self):
@@ -689,27 +557,3 @@ class BaseAutoencoder(
         # From a float32 network, more digits would be noise of the batch size.
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-@contextmanager
-def _learning(device):
-    """Have a device to learn on, as if nobody had told torch to do otherwise."""
-    with (
-        working(device),
-        undisturbed(device),
-        # Where a notebook has turned gradients off, too.
-        torch.inference_mode(False),
-        torch.enable_grad(),
-    ):
-        try:
-            yield
-        finally:
-            release_memory(device)
-
-
-def _refuse_change(name, before, now):
-    raise ValueError(
-        f"{name} has changed from {before!r} to {now!r}, but the networks and "
-        f"optimisers that training goes on with were made with the former. Set {name} "
-        "back, or start anew: call fit with warm_start=False."
-    )

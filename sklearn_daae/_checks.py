@@ -134,3 +134,21 @@ def check_callback(value):
             f"callbacks must hold skorch callbacks, or pairs of a name and one, but it "
             f"holds {value!r}. scikit-learn's callbacks are set with set_callbacks."
         )
+
+
+def check_n_components(Z, name, kind, n_components):
+    """Refuse codes that are of another model."""
+    if Z.shape[1] != n_components:
+        raise ValueError(
+            f"{name} has {Z.shape[1]} features, but {kind} was fitted with "
+            f"n_components={n_components}. Give codes as transform returns them."
+        )
+
+
+def refuse_change(name, before, now):
+    """Refuse to go on with another value of a parameter."""
+    raise ValueError(
+        f"{name} has changed from {before!r} to {now!r}, but the networks and "
+        f"optimisers that training goes on with were made with the former. Set {name} "
+        "back, or start anew: call fit with warm_start=False."
+    )

@@ -39,14 +39,28 @@ def resolve_device(device):
 
 
 @contextmanager
-def undisturbed(device):
+def undisturbed(device, *, learns):
     """Compute as if nobody had told torch to do it otherwise, for other ends.
 
-    That is, whatever default device and autocast are in force around it. The default
-    dtype is that of all threads: who makes a tensor names the dtype instead.
+    That is, whatever default device, autocast and mode of gradients are in force around
+    it. The default dtype is that of all threads: who makes a tensor names the dtype
+    instead.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where to compute.
+
+    learns : bool
+        Whether with gradients.
     """
     default = nullcontext()
     if torch.get_default_device().type != "cpu":
         default = torch.device("cpu")
-    with default, torch.autocast(device.type, enabled=False):
+    with (
+        default,
+        torch.autocast(device.type, enabled=False),
+        torch.inference_mode(not learns),
+        torch.set_grad_enabled(learns),
+    ):
         yield

@@ -16,15 +16,18 @@ from ._checks import (
     as_pair,
     check_callback,
     check_image_shape,
+    check_image_size,
     check_input_range,
     check_layer_sizes,
     check_options,
+    refuse_change,
     split_choice,
 )
 from ._engine.optimizers import split_optimizer
 from ._model.corruption import Corruption
 from ._model.losses import RECONSTRUCTION_LOSSES
 from ._model.networks import NETWORKS
+from ._random import RandomState
 from ._sklearn_compat import Interval, StrOptions
 
 # The constraint on the sizes of hidden layers: one, or several.
@@ -134,7 +137,7 @@ class AutoencoderParameters(BaseEstimator):
     device: str | torch.device = "auto"
     precision: str = "float32"
     verbose: int = 0
-    random_state: int | np.random.RandomState | None = None
+    random_state: RandomState = None
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -278,6 +281,30 @@ class AutoencoderParameters(BaseEstimator):
             return deepcopy(as_pair(value) or value)
 
         return {name: plain(name, getattr(self, name, None)) for name in _STRUCTURE}
+
+    def _check_structure(self, before, n_features):
+        """Refuse to go on with what was made with other parameters, or of another X."""
+        structure = self._structure()
+        if structure["image_shape"] is not None:
+            check_image_size(structure["image_shape"], n_features)
+        kind, _ = structure["network"]
+        for name, value in before.items():
+            # Fully connected networks know nothing of the shape of images.
+            is_used = name != "image_shape" or kind != "mlp"
+            if is_used and structure[name] != value:
+                refuse_change(name, value, structure[name])
+
+    def _optimizer(self, update):
+        """Return name and options of the optimiser of an update, and its rate."""
+        structure = self._structure()
+        optimizer, rate = structure["optimizer"], self.learning_rate
+        if len(update.networks) == 1:
+            # A player may have parameters of its own.
+            (network,) = update.networks
+            optimizer = structure.get(f"{network}_optimizer") or optimizer
+            own_rate = getattr(self, f"{network}_learning_rate", None)
+            rate = rate if own_rate is None else own_rate
+        return optimizer, rate * update.rate
 
     def _resolved(self, n_samples):
         """Return the same with what "auto" stands for, of so many rows."""

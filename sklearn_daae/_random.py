@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
+# What the parameter `random_state` may be.
+RandomState = int | np.random.RandomState | None
+
 
 def private_generator(random_state):
     """Return a NumPy generator of our own, seeded by `random_state`.

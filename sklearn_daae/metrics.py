@@ -15,7 +15,7 @@ from ._base import BaseAutoencoder
 from ._checks import check_image_shape, check_image_size
 from ._device import resolve_device
 from ._engine.batches import DTYPES
-from ._engine.cuda import release_memory, working
+from ._engine.cuda import working
 from ._pipelines import find_autoencoder
 from ._random import private_generator
 
@@ -134,7 +134,6 @@ def _log_likelihoods(X, samples, bandwidths, name, device):
         device = torch.device("cpu")
     with working(device):
         log_sums = _log_sums_of_kernels(X, samples, bandwidths, device)
-        release_memory(device)
     normalisers = np.sqrt(2 * np.pi) * np.asarray(bandwidths)[:, None]
     return log_sums - math.log(len(samples)) - X.shape[1] * np.log(normalisers)
 
@@ -204,7 +203,9 @@ def reconstruction_error(estimator, X, *, corrupt=True, random_state=None):
     True
     """
     model, X = find_autoencoder(estimator, X)
-    errors = model._squared_errors(X, corrupt=corrupt, random_state=random_state)
+    errors = model._trained.squared_errors(
+        model._rows(X), corrupt=corrupt, random_state=random_state
+    )
     return float(errors.mean(dtype=np.float64))
 
 
@@ -256,8 +257,10 @@ def prior_distance(
     random = private_generator(random_state)
     seeds = random.integers(2**31, size=2).tolist()
     model._require_prior()  # before the work
-    Z = model._encode(X, corrupt=corrupt, draw=True, random_state=seeds[1])
-    prior = model._draw_prior(len(Z), seeds[0])
+    Z = model._trained.encode(
+        model._rows(X), corrupt=corrupt, draw=True, random_state=seeds[1]
+    )
+    prior = model._trained.draw_prior(len(Z), seeds[0])
     total = 0.0
     for direction in random.normal(size=(n_projections, Z.shape[1])):
         direction /= np.linalg.norm(direction)

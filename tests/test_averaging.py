@@ -83,7 +83,7 @@ def test_a_trimmed_model_holds_nothing_else(X):
     model.net_.trim_for_prediction()
     np.testing.assert_array_equal(model.transform(X), Z)
     np.testing.assert_array_equal(flat(model.net_.module_), flat(model.net_.model_))
-    assert model.net_.average is None
+    assert model.net_.average_ is None
 
 
 def test_it_can_begin_and_end_later(X):

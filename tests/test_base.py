@@ -745,7 +745,7 @@ def test_a_failed_pass_keeps_the_steps_before(Estimator, X):
         for optimizer in model.net_.optimizer_.optimizers.values()
         for state in optimizer.state.values()
     }
-    assert n_steps == {one.net_.n_steps + 1}
+    assert n_steps == {one.net_.n_steps_ + 1}
     assert np.abs(weights(model) - before).max() < 0.01
     assert model.set_params(callbacks=None).partial_fit(X).n_epochs_ == 3
 

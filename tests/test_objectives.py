@@ -396,7 +396,7 @@ def test_the_joint_update_matches_any_prior(X, Estimator, prior):
     )
     distance = prior_distance(model, X, random_state=0)
     assert distance < prior_distance(free, X, random_state=0)
-    assert distance < model._draw_prior(1000, 0).std() / 3
+    assert distance < model._trained.draw_prior(1000, 0).std() / 3
     errors = [m.loss_curve_[-1] for m in (model, free)]
     assert errors[0] < 1.1 * errors[1]
 

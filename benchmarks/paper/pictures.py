@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from sklearn_daae._priors import ring
+from sklearn_daae._model.priors import ring
 from sklearn_daae.inspection import (
     LatentSpaceDisplay,
     PriorMatchDisplay,

@@ -54,6 +54,10 @@ class _Turns:
                 del self._queue[0]
                 self._changed.notify_all()
 
+    def is_last(self):
+        """Tell whether the next `release` ends the turn."""
+        return self._depth == 1
+
     def give_way(self):
         """Let those who wait have their turn first."""
         if len(self._queue) == 1:
@@ -90,7 +94,7 @@ def working(device, *, trains=False):
     """Work on a device: on a GPU in turn with other threads, and on our stream.
 
     Yields a function that lets other threads that wait go first, to be called where
-    nothing is half done.
+    nothing is half done. In the end, all memory that is not in use is given back.
 
     Parameters
     ----------
@@ -119,6 +123,8 @@ def working(device, *, trains=False):
         finally:
             here.wait_stream(stream)
             _set_arithmetic(before)
+            if _turns.is_last():  # so that other processes can have what it has cached
+                torch.cuda.empty_cache()
     finally:
         _turns.release()
 
@@ -141,12 +147,6 @@ def _set_arithmetic(settings):
     if settings != _arithmetic():
         backends = torch.backends
         backends.cudnn.deterministic, backends.cuda.matmul.fp32_precision = settings
-
-
-def release_memory(device):
-    """Give cached memory back to the device, so that other processes can have it."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 class RecordedStep:

@@ -3,12 +3,11 @@
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 
 from .._device import undisturbed
 from .._model.markov_chain import markov_chain
 from .._random import private_generator, torch_generator
-from .cuda import release_memory, working
+from .cuda import working
 
 # Values that one batch may hold: 8 MiB of float32. Larger ones outgrow the caches of a
 # CPU, and take up to twice as long.
@@ -21,102 +20,163 @@ def asking(net, random_state):
     random = private_generator(random_state)
     device = net.device
     with (
-        torch.inference_mode(),
-        undisturbed(device),
         working(device) as give_way,
+        undisturbed(device, learns=False),
         net.global_generator(random),
     ):
-        try:
-            yield torch_generator(random, device), give_way
-        finally:
-            release_memory(device)
+        yield torch_generator(random, device), give_way
 
 
-def of_rows(net, function, rows, shape, *, random_state=0, dtype=np.float32):
-    """Apply a function of tensors and a generator to all rows.
+class Inference:
+    """What a trained net can be asked, in large batches, of rows as it sees them.
 
     Parameters
     ----------
     net : AutoencoderNet
-
-    function : callable
-        Of a batch and a generator, it gives as many rows.
-
-    rows : Rows
-
-    shape : (int, int)
-        Features of X, which bound the size of a batch, and columns of the result.
-
-    random_state : int, RandomState instance or None, default=0
-        Seeds the generator.
-
-    dtype : dtype, default=float32
-        Of the result.
-    """
-    n_features, n_columns = shape
-    out = np.empty((len(rows), n_columns), dtype=dtype)
-    with asking(net, random_state) as (generator, give_way):
-        for batch in _slices(len(rows), n_features):
-            out[batch] = function(rows[batch], generator).cpu().numpy()
-            give_way()
-    return out
-
-
-def chains(
-    net,
-    first_states,
-    n_chains,
-    n_steps,
-    n_features,
-    *,
-    return_chain,
-    scaling,
-    random_state,
-):
-    """Return where chains of equation 3 come to.
-
-    Parameters
-    ----------
-    net : AutoencoderNet
-
-    first_states : callable
-        Of the slice of some of the chains and a generator, it gives their x(0).
-
-    n_chains, n_steps, n_features : int
-
-    return_chain : bool
-        Whether to return all states, on a first axis of n_steps + 1, and not the last.
 
     scaling : Scaling
-        Whose inverse gives rows of X.
+        Its inverse gives rows of X.
 
-    random_state : int, RandomState instance or None
+    n_features : int
+        Of X.
     """
-    shape = n_steps + 1 if return_chain else 1, n_chains, n_features
-    out = np.empty(shape, scaling.dtype)
-    module, objective = net.model_, net.objective
-    with asking(net, random_state) as (generator, give_way):
-        for batch in _slices(n_chains, n_features):
-            if batch.start > 0:
-                # x(0) does not depend on how many steps the chains before take.
-                generator.manual_seed(generator.initial_seed() + 1)
-            states = markov_chain(
-                first_states(batch, generator),
-                n_steps,
-                encode=lambda x: objective.draw_code(x, module, generator),
-                corrupt=lambda x: objective.corruption(x, generator),
-                decode=module.decode,
-            )
-            for t, x in enumerate(states):
-                if return_chain or t == n_steps:
-                    x = scaling.invert(x).cpu().numpy()
-                    out[t if return_chain else 0, batch] = x
-            give_way()
-    return out if return_chain else out[0]
 
+    def __init__(self, net, scaling, n_features):
+        self.net = net
+        self.module = net.model_
+        self.objective = net.objective
+        self.scaling = scaling
+        self.n_features = n_features
 
-def _slices(n_rows, n_features):
-    """Yield slices of the rows, in batches of bounded size."""
-    step = max(1, _BATCH_VALUES // max(n_features, 2048))
-    for start in range(0, n_rows, step):
-        yield slice(start, min(start + step, n_rows))
+    def encode(self, rows, *, corrupt=False, draw=False, random_state=0):
+        """Return codes of x or C(x): the means of q(z | x), or draws from it."""
+
+        def encode(x, generator):
+            if corrupt:
+                x = self.objective.corruption(x, generator)
+            if draw:
+                return self.objective.draw_code(x, self.module, generator)
+            return self.module.encode(x)
+
+        return self._map(encode, rows, self.module.n_components, random_state)
+
+    def decode(self, codes):
+        """Return R(z), as rows of X."""
+        return self._map_back(lambda z, _: self.module.decode(z), codes, 0)
+
+    def corrupt(self, rows, random_state):
+        """Return C(x), as rows of X."""
+        return self._map_back(self.objective.corruption, rows, random_state)
+
+    def reconstruct(self, rows, *, corrupt, random_state):
+        """Return R(E(C(x))), or R(E(x)), as rows of X."""
+        return self._map_back(self._denoising(corrupt), rows, random_state)
+
+    def squared_errors(self, rows, *, corrupt=False, random_state=0, in_units=True):
+        """Return the squared error of each reconstruction, the mean over features.
+
+        In units of X, or as the networks see it.
+        """
+        denoise = self._denoising(corrupt)
+
+        def squared_error(x, generator):
+            error = denoise(x.clone(), generator) - x
+            if in_units:
+                error = self.scaling.in_units(error)
+            return error.square().mean(1, keepdim=True)
+
+        return self._map(squared_error, rows, 1, random_state).ravel()
+
+    def draw_prior(self, n_samples, random_state):
+        """Return draws from the prior."""
+        with asking(self.net, random_state) as (generator, _):
+            return self.objective.prior(n_samples, generator).cpu().numpy()
+
+    def sample(
+        self, n_samples, n_steps, *, rows, codes, draw_codes, return_chain, random_state
+    ):
+        """Return where chains of equation 3 come to, as rows of X.
+
+        Parameters
+        ----------
+        n_samples, n_steps : int
+            How many chains start, from each of the rows or codes if there are any, and
+            how far they go.
+
+        rows, codes : Rows or None
+            What they start from.
+
+        draw_codes : callable
+            What they start from else: of a number of codes and a generator.
+
+        return_chain : bool
+            Whether to return all states, on a first axis of n_steps + 1, and not the
+            last.
+
+        random_state : int, RandomState instance or None
+        """
+        start = codes if rows is None else rows
+        n_chains = n_samples if start is None else n_samples * len(start)
+        shape = n_steps + 1 if return_chain else 1, n_chains, self.n_features
+        out = np.empty(shape, self.scaling.dtype)
+        module, objective = self.module, self.objective
+
+        def first_states(batch, generator):
+            """Return x(0) of some of the chains."""
+            if start is None:
+                return module.decode(draw_codes(batch.stop - batch.start, generator))
+            given = start[np.r_[batch] // n_samples]
+            return module.decode(given) if rows is None else given
+
+        with asking(self.net, random_state) as (generator, give_way):
+            for batch in self._slices(n_chains):
+                if batch.start > 0:
+                    # x(0) does not depend on how many steps the chains before take.
+                    generator.manual_seed(generator.initial_seed() + 1)
+                states = markov_chain(
+                    first_states(batch, generator),
+                    n_steps,
+                    encode=lambda x: objective.draw_code(x, module, generator),
+                    corrupt=lambda x: objective.corruption(x, generator),
+                    decode=module.decode,
+                )
+                for t, x in enumerate(states):
+                    if return_chain or t == n_steps:
+                        x = self.scaling.invert(x).cpu().numpy()
+                        out[t if return_chain else 0, batch] = x
+                give_way()
+        return out if return_chain else out[0]
+
+    def _denoising(self, corrupt):
+        """Return R(E(C(x))), or R(E(x)), as a function of a batch and a generator."""
+
+        def denoise(x, generator):
+            x_tilde = self.objective.corruption(x, generator) if corrupt else x
+            return self.module.decode(self.module.encode(x_tilde))
+
+        return denoise
+
+    def _map(self, function, rows, n_columns, random_state, dtype=np.float32):
+        """Apply a function of a batch and a generator to all rows."""
+        out = np.empty((len(rows), n_columns), dtype=dtype)
+        with asking(self.net, random_state) as (generator, give_way):
+            for batch in self._slices(len(rows)):
+                out[batch] = function(rows[batch], generator).cpu().numpy()
+                give_way()
+        return out
+
+    def _map_back(self, function, rows, random_state):
+        """Do the same with a function to what networks see, and return it as X."""
+        return self._map(
+            lambda x, generator: self.scaling.invert(function(x, generator)),
+            rows,
+            self.n_features,
+            random_state,
+            self.scaling.dtype,
+        )
+
+    def _slices(self, n_rows):
+        """Yield slices of the rows, in batches of bounded size."""
+        step = max(1, _BATCH_VALUES // max(self.n_features, 2048))
+        for start in range(0, n_rows, step):
+            yield slice(start, min(start + step, n_rows))

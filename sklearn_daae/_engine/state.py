@@ -13,7 +13,7 @@ _TRANSIENT = "parameters_", "generator_", "step_", "observers_"
 
 def weights(net):
     """Return a copy of all weights, and of their average."""
-    average = None if net.average is None else net.average.state()
+    average = None if net.average_ is None else net.average_.state()
     return deepcopy(net.module_.state_dict()), average
 
 
@@ -22,14 +22,14 @@ def load_weights(net, copy):
     in_training, average = copy
     net.module_.load_state_dict(in_training)
     if average is not None:
-        net.average.load_state(average)
+        net.average_.load_state(average)
 
 
 @contextmanager
-def unchanged_on_error(net):
+def net_unchanged_on_error(net):
     """Put back all that a training changes, the device, too, if the body fails."""
     state = to_save(net)
-    copied = "module", "average", "optimizer_states", "random"
+    copied = "module", "average_", "optimizer_states", "random"
     state |= deepcopy({name: state[name] for name in copied})
     history = list(net.history_)
     try:
@@ -39,6 +39,24 @@ def unchanged_on_error(net):
         load(net, state)
         net.history_[:] = history
         raise
+
+
+@contextmanager
+def unchanged_on_error(estimator):
+    """Put every fitted attribute back, if the body fails."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        unfit(estimator)
+        vars(estimator).update(before)
+        raise
+
+
+def unfit(estimator):
+    """Take every fitted attribute away."""
+    for name in [name for name in vars(estimator) if name.endswith("_")]:
+        delattr(estimator, name)
 
 
 def move(net, device):
@@ -60,9 +78,9 @@ def to_save(net):
     state["optimizer_states"] = None if optimizer is None else optimizer.state_dict()
     if net.device.type != "cpu":
         state["module"] = deepcopy(net.module_).cpu()
-        state["average"] = deepcopy(net.average)
-        if net.average is not None:
-            state["average"].module.cpu()
+        state["average_"] = deepcopy(net.average_)
+        if net.average_ is not None:
+            state["average_"].module.cpu()
         state["optimizer_states"] = _to_cpu(state["optimizer_states"])
     return state
 
@@ -76,8 +94,8 @@ def load(net, state):
     except ValueError:
         net.device = torch.device("cpu")
     net.module_ = net.module = net.module.to(net.device)
-    if net.average is not None:
-        net.average.module.to(net.device)
+    if net.average_ is not None:
+        net.average_.module.to(net.device)
     if states is not None:
         net.initialize_optimizer()
         net.optimizer_.load_state_dict(states)

@@ -1,7 +1,5 @@
 """The loop over epochs. skorch is the host of its callbacks and its history."""
 
-import signal
-import threading
 import warnings
 from contextlib import contextmanager, nullcontext
 from copy import copy
@@ -12,12 +10,21 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
 from skorch.history import History
 
+from .._device import undisturbed
 from .._random import borrowed_global_generator, seed
 from . import state
+from .callbacks import held_back
 from .cpu import keep_freed_memory
 from .cuda import working
 from .optimizers import EveryUpdate, RunningAverage, make_optimizer
 from .steps import Training, make_step
+
+
+@contextmanager
+def learning(device):
+    """Work on a device, with gradients, whatever torch has been told around it."""
+    with working(device), undisturbed(device, learns=True):
+        yield
 
 
 class DivergenceError(ValueError):
@@ -111,12 +118,12 @@ class AutoencoderNet(NeuralNet):
         self.learning_rates = learning_rates
         self.learning_rate_decay = learning_rate_decay
         self.averaging = averaging
-        self.n_steps = 0
-        self.average = None
+        self.n_steps_ = 0
+        self.average_ = None
         self.precision = precision
         self.random = random
-        self.splitter = None
-        self.least_losses = {}
+        self.splitter_ = None
+        self.least_losses_ = {}
         self.draws_globally = draws_globally
         self.has_own_networks = has_own_networks
         self.structure = structure
@@ -138,7 +145,7 @@ class AutoencoderNet(NeuralNet):
     @property
     def model_(self):
         """The networks that predict: the average, or those in training."""
-        return self.module_ if self.average is None else self.average.module
+        return self.module_ if self.average_ is None else self.average_.module
 
     def infer(self, x, **fit_params):
         """Return the reconstructions of a batch, for skorch's `predict` and so on."""
@@ -203,9 +210,9 @@ class AutoencoderNet(NeuralNet):
         self.step_ = None
         self.observers_ = observers
         if not self.averaging:
-            self.average = None
-        elif self.average is None:
-            self.average = RunningAverage(self.module_, self.n_steps)
+            self.average_ = None
+        elif self.average_ is None:
+            self.average_ = RunningAverage(self.module_, self.n_steps_)
         keep_freed_memory()
         datasets = {
             "dataset_train": training.dataset,
@@ -214,7 +221,7 @@ class AutoencoderNet(NeuralNet):
         try:
             self.notify("on_train_begin", X=training.dataset, y=None)
             for epoch in range(n_epochs):
-                before = len(self.history_), self.least_losses
+                before = len(self.history_), self.least_losses_
                 try:
                     self.notify("on_epoch_begin", **datasets)
                     self._train_epoch(training)
@@ -224,7 +231,7 @@ class AutoencoderNet(NeuralNet):
                         self._record_loss("valid_loss", error)
                 except BaseException as error:
                     # Of an epoch that has not ended, nothing is recorded.
-                    n_whole, self.least_losses = before
+                    n_whole, self.least_losses_ = before
                     del self.history_[n_whole:]
                     if epoch == 0 or not isinstance(error, KeyboardInterrupt):
                         raise
@@ -287,9 +294,9 @@ class AutoencoderNet(NeuralNet):
                     self.notify("on_batch_begin", **batch)
                 losses.append(step(x))
                 sizes.append(len(x))
-                self.n_steps += 1
-                if self.averaging and self.average.is_due(self.n_steps):
-                    self.average.update(self.module_, self.n_steps)
+                self.n_steps_ += 1
+                if self.averaging and self.average_.is_due(self.n_steps_):
+                    self.average_.update(self.module_, self.n_steps_)
                 if watches_batches:
                     named = dict(
                         zip(self.objective.loss_names, losses[-1], strict=True)
@@ -303,7 +310,7 @@ class AutoencoderNet(NeuralNet):
                 give_way()
                 interrupt()
             if self.averaging:
-                self.average.update(self.module_, self.n_steps)
+                self.average_.update(self.module_, self.n_steps_)
         self._set_training(False)
         self._record_epoch(torch.stack(losses).cpu().double().numpy(), sizes)
         if not watches_batches:
@@ -382,11 +389,11 @@ class AutoencoderNet(NeuralNet):
 
     def _record_loss(self, name, loss):
         """Record a loss under the names that skorch's own callbacks look for."""
-        is_best = loss < self.least_losses.get(name, np.inf)
+        is_best = loss < self.least_losses_.get(name, np.inf)
         self.history.record(name, loss)
         self.history.record(f"{name}_best", is_best)
         if is_best:
-            self.least_losses = {**self.least_losses, name: loss}
+            self.least_losses_ = {**self.least_losses_, name: loss}
 
     @torch.inference_mode()
     def _validation_error(self, batches):
@@ -401,7 +408,7 @@ class AutoencoderNet(NeuralNet):
     def trim_for_prediction(self):
         """Drop what only training needs, for good. The history stays."""
         history = copy(self.history_)
-        self.module_, self.average = self.model_, None
+        self.module_, self.average_ = self.model_, None
         super().trim_for_prediction()
         self.history_ = history
 
@@ -415,37 +422,3 @@ class AutoencoderNet(NeuralNet):
 
     def __setstate__(self, saved):
         state.load(self, saved)
-
-
-@contextmanager
-def held_back():
-    """Hold back an interrupt of the user's, so that no step is left half taken.
-
-    Yields a function that raises it, to be called where training may stop; the end of
-    the context raises it, too. A second interrupt is not held back. Nothing is done
-    where interrupts are another's business: in threads, and where Python's own handler
-    has been replaced.
-    """
-    own = signal.default_int_handler
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not own
-    ):
-        yield lambda: None
-        return
-    held = []
-
-    def hold(*arguments):
-        signal.signal(signal.SIGINT, own)
-        held.append(arguments)
-
-    def release():
-        if held:
-            own(*held.pop())
-
-    signal.signal(signal.SIGINT, hold)
-    try:
-        yield release
-        release()
-    finally:
-        signal.signal(signal.SIGINT, own)

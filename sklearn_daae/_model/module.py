@@ -1,12 +1,19 @@
 """The networks of one model, and where they begin."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
 from torch import nn
 
+from .._random import borrowed_global_generator
+from .networks import WithShortcut
+
 # Components of less than this part of the first one's variance are rounding.
 _LEAST_VARIANCE = 1e-7
+# Rows that networks are started from.
+_N_ROWS = 2000
 # Draws that tell the mean and the standard deviation of the prior.
 _N_DRAWS = 1000
 # Of a reconstruction that is a sigmoid's, the least slope that is made up for.
@@ -96,8 +103,7 @@ class Autoencoder(nn.Module):
                 raise ValueError(f"{must}, but it maps (2, {n_in}) to {got}.")
 
 
-@torch.no_grad()
-def start_as_pca(module, x, objective, generator):
+def start_as_pca(module, batches, objective, random, generator):
     """Make of two networks with shortcuts, before training, the best linear ones.
 
     The shortcut of the encoder gives principal components of x, of which those of
@@ -108,18 +114,31 @@ def start_as_pca(module, x, objective, generator):
     Parameters
     ----------
     module : Autoencoder
-        Its encoder and decoder have shortcuts.
+        What has no shortcuts stays as it is.
 
-    x : tensor of shape (n_samples, n_features)
-        Rows as the networks see them.
+    batches : Batches
+        The training data, of which a part will do.
 
     objective : object
         Its corruption is what they face in training (a user's own is not asked), and
         its prior what codes are to follow.
 
+    random : numpy.random.Generator
+        Seeds global generators, where a prior of the user's may draw from them.
+
     generator : torch.Generator
         Of the CPU, as all else here.
     """
+    ours = module.encoder, module.decoder
+    if not all(isinstance(network, WithShortcut) for network in ours):
+        return
+    x = batches.sample(_N_ROWS).cpu()
+    own = borrowed_global_generator(random, x.device)
+    with torch.no_grad(), own if objective.draws_globally else nullcontext():
+        _start_as_pca(module, x, objective, generator)
+
+
+def _start_as_pca(module, x, objective, generator):
     if (x == x[0]).all():  # nothing to find, of which PCA would warn
         return
     n_components = min(module.n_components, *x.shape)

@@ -144,7 +144,9 @@ class LatentSpaceDisplay:
         """
         import_pyplot(cls)  # before the work
         model, X = find_autoencoder(estimator, X)
-        Z = model._encode(X, corrupt=corrupt, random_state=random_state)
+        Z = model._trained.encode(
+            model._rows(X), corrupt=corrupt, random_state=random_state
+        )
         check_consistent_length(Z, y)
         if Z.shape[1] == 1:
             raise ValueError(
@@ -298,10 +300,11 @@ class PriorMatchDisplay:
         if component is not None:
             last = model._n_features_out - 1
             check_scalar(component, "component", Integral, min_val=0, max_val=last)
-        codes = model._encode(X, draw=True, random_state=seeds[1])
-        prior = model._draw_prior(len(codes), seeds[0])
+        ask, rows = model._trained, model._rows(X)
+        codes = ask.encode(rows, draw=True, random_state=seeds[1])
+        prior = ask.draw_prior(len(codes), seeds[0])
         corrupted = None
         if corrupt and not model.net_.objective.corruption.is_identity:
-            corrupted = model._encode(X, corrupt=True, draw=True, random_state=seeds[2])
+            corrupted = ask.encode(rows, corrupt=True, draw=True, random_state=seeds[2])
         display = cls(codes, prior, corrupted_encodings=corrupted, component=component)
         return display.plot(ax, bins=bins)

@@ -401,7 +401,7 @@ class InterpolationDisplay(GridDisplay):
         model, X = find_autoencoder(estimator, X)
         image_shape = shape_to_draw(image_shape, model)
         ends = Z if X is None else model.transform(X)
-        ends = model._validated_codes(ends)
+        ends = model._check_codes(ends)
         if len(ends) != 2:
             raise ValueError(
                 f"An interpolation has 2 ends, but {len(ends)} were given."
