@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature, signature
 from numbers import Integral, Real
-from typing import ClassVar, dataclass_transform
+from typing import Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
 import torch
@@ -175,7 +175,7 @@ class AutoencoderParameters(BaseEstimator):
     }
 
     @classmethod
-    def as_published(cls, **params):
+    def as_published(cls, **params: Any) -> Self:
         """Return an estimator in the settings of the paper.
 
         Multilayer perceptrons of 1000 and 1000 units, Adam at a rate of 2e-4 on batches

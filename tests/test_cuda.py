@@ -140,6 +140,39 @@ def test_replays_take_the_place_of_steps(monkeypatch):
     assert (group["capturable"], group["lr"]) == (False, 0.25)
 
 
+def test_a_recording_that_fails_is_undone(monkeypatch):
+    """With stand-ins for all that is CUDA's."""
+    for name in ("current_stream", "set_stream", "graph_pool_handle", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, MagicMock())
+    of_device, own = MagicMock(), MagicMock(device=torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "default_generators", MagicMock())
+    torch.cuda.default_generators.__getitem__.return_value = of_device
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph, **kwargs: nullcontext())
+    ended = []
+    for end in ("_cuda_endAllocateToPool", "_cuda_releasePool"):
+        monkeypatch.setattr(
+            torch._C, end, lambda *args, end=end: ended.append(end), raising=False
+        )
+
+    def step(x):
+        if len(taken) == 3:
+            raise RuntimeError("not while capturing")
+        taken.append(x)
+        return x.sum(0)
+
+    taken, optimizer = [], torch.optim.Adam([torch.zeros(1)], lr=0.5)
+    recorded = cuda.RecordedStep(step, own, optimizer.param_groups)
+    with pytest.raises(RuntimeError, match=r"while capturing.*SKLEARN_DAAE_STEP=plain"):
+        for _ in range(4):
+            recorded(torch.ones(4, 2))
+    torch.cuda.set_stream.assert_called_once_with(torch.cuda.current_stream())
+    for generator in (of_device, own):
+        state = generator.clone_state()
+        generator.graphsafe_set_state.assert_called_once_with(state)
+    assert ended == ["_cuda_endAllocateToPool", "_cuda_releasePool"]
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
 def test_batch_callbacks_see_every_step(X):
     """Of a training on a CPU as well, the steps are the same ones."""
     plain = DAAETransformer(**SMALL).fit(X)
@@ -216,10 +249,15 @@ def test_a_step_that_cannot_be_recorded_leaves_nothing_behind(X, monkeypatch):
     np.testing.assert_array_equal(weights(again), expected)
 
 
+def dim(x, sigma, generator):
+    return x * torch.rand(len(x), 1, generator=generator, device=x.device)
+
+
 @pytest.mark.gpu
 @needs_cuda
-def test_fits_in_two_threads_on_one_gpu_are_those_of_one(X):
-    settings = {**SMALL, "device": "cuda", "max_epochs": 8}
+@pytest.mark.parametrize("corruption", ["gaussian", dim])
+def test_fits_in_two_threads_on_one_gpu_are_those_of_one(X, corruption):
+    settings = {**SMALL, "device": "cuda", "max_epochs": 8, "corruption": corruption}
     models = [DAAETransformer(**{**settings, "random_state": i}) for i in range(4)]
     alone = [weights(clone(model).fit(X)) for model in models]
     with ThreadPoolExecutor(2) as pool:

@@ -10,10 +10,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback
 
 from sklearn_daae import DAAETransformer
 from sklearn_daae._device import available_devices, resolve_device
+from sklearn_daae._engine import state
 from sklearn_daae.metrics import parzen_log_likelihood, prior_distance
 
 from .conftest import ADVERSARIAL, SMALL, make, needs_cuda, weights
@@ -134,13 +137,56 @@ def test_the_net_is_a_skorch_net(fitted, X):
     )
 
 
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("fit", "partial_fit", "fit_loop", "run_single_epoch", "train_step"),
+        *("train_step_single", "validation_step", "set_params"),
+    ],
+)
 def test_the_net_is_not_trained_by_itself(fitted, X, method):
     """It emptied the history and the optimisers, and then failed."""
     history = fitted.history_
-    with pytest.raises(NotImplementedError, match="of the estimator"):
+    with pytest.raises(NotImplementedError, match="estimator that it belongs to"):
         getattr(fitted.net_, method)(X)
     assert fitted.history_ == history
+
+
+def test_what_else_the_net_offers(X, tmp_path):
+    model = DAAETransformer(**{**SMALL, "max_epochs": 5}).fit(X)
+    net, expected = model.net_, model.reconstruct(X)
+    for predict in (net.predict, net.predict_proba, lambda X: net.forward(X).numpy()):
+        np.testing.assert_array_equal(predict(X.copy()), expected)
+    files = {f"f_{name}": tmp_path / name for name in ("params", "optimizer")}
+    net.save_params(**files)
+    before = weights(model)
+    model.partial_fit(X)
+    net.load_params(**files)
+    np.testing.assert_array_equal(weights(model), before)
+    assert net.get_params()["precision"] == "float32"
+    with pytest.raises(NotImplementedError, match="estimator that it belongs to"):
+        clone(net)
+
+
+def test_a_failed_fit_leaves_the_device(X, monkeypatch):
+    """It had moved there before the undo began. (The first device is made up.)"""
+
+    class Breaks(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            assert net.device == torch.device("cpu")
+            raise RuntimeError("broken")
+
+    model = DAAETransformer(**SMALL, warm_start=True, callbacks=[Breaks()])
+    model.set_params(callbacks=None).fit(X)
+    expected, elsewhere = model.transform(X), torch.device("cuda", 98)
+    monkeypatch.setattr(state, "resolve_device", lambda device: device)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: self)
+    model.net_.device = elsewhere
+    with pytest.raises(RuntimeError, match="broken"):
+        model.set_params(callbacks=[Breaks()]).fit(X)
+    assert model.net_.device == elsewhere
+    model.net_.device = torch.device("cpu")
+    np.testing.assert_array_equal(model.transform(X), expected)
 
 
 @pytest.mark.gpu

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sklearn_daae import DAAETransformer
+from sklearn_daae._random import borrowed_global_generator
 
 from .conftest import SMALL, make, needs_cuda, weights
 
@@ -65,6 +66,24 @@ def test_random_states(Estimator, X):
     first = fit(state)
     assert (fit(state) != first).mean() > 0.5  # an instance goes on
     np.testing.assert_array_equal(fit(np.random.RandomState(0)), first)
+
+
+def test_the_generator_of_mps_is_borrowed(monkeypatch):
+    """With a stand-in for it: torch draws from no other there."""
+    states = ["its own"]
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: states[-1])
+    monkeypatch.setattr(torch.mps, "set_rng_state", states.append)
+    monkeypatch.setattr(torch.mps, "manual_seed", states.append)
+    for seed in (0, 0, 1):
+        before = global_states()
+        with borrowed_global_generator(
+            np.random.default_rng(seed), torch.device("mps")
+        ):
+            torch.rand(1)
+        assert global_states() == before
+        assert states[-1] == "its own"
+    seeds = states[1::2]
+    assert seeds[0] == seeds[1] != seeds[2]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")

@@ -94,7 +94,8 @@ def working(device, *, trains=False):
     """Work on a device: on a GPU in turn with other threads, and on our stream.
 
     Yields a function that lets other threads that wait go first, to be called where
-    nothing is half done. In the end, all memory that is not in use is given back.
+    nothing is half done, and no lock is held that another could wait for in its turn.
+    In the end, all memory that is not in use is given back.
 
     Parameters
     ----------

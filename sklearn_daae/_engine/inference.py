@@ -24,7 +24,9 @@ def asking(net, random_state):
         undisturbed(device, learns=False),
         net.global_generator(random),
     ):
-        yield torch_generator(random, device), give_way
+        # Of global generators there is a lock, which is held here.
+        no_way = net.draws_globally
+        yield torch_generator(random, device), (lambda: None) if no_way else give_way
 
 
 class Inference:

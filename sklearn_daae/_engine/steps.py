@@ -56,6 +56,7 @@ def make_step(training, before=None):
         that they have for good has changed.
     """
     kind = os.environ.get(_SWITCH) or _fastest(training)
+    device = training.generator.device.type
     if kind == "cuda" and _can_be_recorded(training):
         settings = _recorded_settings(training)
         if getattr(before, "settings", None) != settings:
@@ -64,7 +65,7 @@ def make_step(training, before=None):
             )
         before.read_learning_rates()
         return before
-    if kind == "cpu" and not training.has_own_networks:
+    if kind == device == "cpu" and not training.has_own_networks:
         return CPUStep(training)
     return PlainStep(training)
 

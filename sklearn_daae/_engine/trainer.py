@@ -173,12 +173,13 @@ class AutoencoderNet(NeuralNet):
     def fit(self, *args, **kwargs):
         """Refuse: the estimator knows how to read X, and what to keep."""
         raise NotImplementedError(
-            "net_ is not trained or changed by itself. Set parameters of the estimator "
-            "that it belongs to, and call its fit or partial_fit."
+            "net_ is not trained, changed or cloned by itself. Set parameters of the "
+            "estimator that it belongs to, and call its fit or partial_fit."
         )
 
     partial_fit = fit_loop = run_single_epoch = fit
     train_step = train_step_single = validation_step = set_params = fit
+    __sklearn_clone__ = fit
 
     def resume(self, *, learning_rates, **settings):
         """Take over what may change between two trainings of the same networks.
@@ -307,7 +308,8 @@ class AutoencoderNet(NeuralNet):
                     self.notify(
                         "on_batch_end", **batch, loss=loss, y_pred=None, **named
                     )
-                give_way()
+                if not self.draws_globally:  # of which there is a lock
+                    give_way()
                 interrupt()
             if self.averaging:
                 self.average_.update(self.module_, self.n_steps_)
