@@ -162,9 +162,10 @@ def test_a_recording_that_fails_is_undone(monkeypatch):
 
     taken, optimizer = [], torch.optim.Adam([torch.zeros(1)], lr=0.5)
     recorded = cuda.RecordedStep(step, own, optimizer.param_groups)
+    for _ in range(3):
+        recorded(torch.ones(4, 2))
     with pytest.raises(RuntimeError, match=r"while capturing.*SKLEARN_DAAE_STEP=plain"):
-        for _ in range(4):
-            recorded(torch.ones(4, 2))
+        recorded(torch.ones(4, 2))
     torch.cuda.set_stream.assert_called_once_with(torch.cuda.current_stream())
     for generator in (of_device, own):
         state = generator.clone_state()
