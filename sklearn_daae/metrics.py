@@ -2,11 +2,14 @@
 
 import math
 import sys
+from collections.abc import Callable, Sequence
 from inspect import signature
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.utils import Bunch, check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted
@@ -17,7 +20,7 @@ from ._device import resolve_device
 from ._engine.batches import DTYPES
 from ._engine.cuda import working
 from ._pipelines import find_autoencoder
-from ._random import private_generator
+from ._random import RandomState, private_generator
 
 __all__ = [
     "EstimatorScorer",
@@ -32,7 +35,13 @@ __all__ = [
 _BLOCK_VALUES = 2**21
 
 
-def parzen_log_likelihood(X, samples, *, bandwidth, device="auto"):
+def parzen_log_likelihood(
+    X: ArrayLike,
+    samples: ArrayLike,
+    *,
+    bandwidth: float,
+    device: str | torch.device = "auto",
+) -> np.ndarray:
     """Log-likelihood of data under a Parzen window estimate on a model's samples.
 
     The density of a row is the mean of Gaussians of standard deviation `bandwidth` in
@@ -78,7 +87,13 @@ def parzen_log_likelihood(X, samples, *, bandwidth, device="auto"):
     return log_likelihood
 
 
-def select_bandwidth(samples, X, *, bandwidths, device="auto"):
+def select_bandwidth(
+    samples: ArrayLike,
+    X: ArrayLike,
+    *,
+    bandwidths: ArrayLike,
+    device: str | torch.device = "auto",
+) -> float:
     """Return the bandwidth under which held-out data is most likely.
 
     Parameters
@@ -108,11 +123,11 @@ def select_bandwidth(samples, X, *, bandwidths, device="auto"):
     >>> select_bandwidth([[0.0]], X, bandwidths=[0.1, 1.0, 10.0])
     1.0
     """
-    bandwidths = check_array(
+    values = check_array(
         np.atleast_1d(bandwidths), ensure_2d=False, dtype=float, input_name="bandwidths"
     ).ravel()
-    log_likelihoods = _log_likelihoods(X, samples, bandwidths, "bandwidths", device)
-    return float(bandwidths[log_likelihoods.mean(1).argmax()])
+    log_likelihoods = _log_likelihoods(X, samples, values, "bandwidths", device)
+    return float(values[log_likelihoods.mean(1).argmax()])
 
 
 def _log_likelihoods(X, samples, bandwidths, name, device):
@@ -168,7 +183,13 @@ def _log_sums_of_kernels(X, samples, bandwidths, device):
     return out
 
 
-def reconstruction_error(estimator, X, *, corrupt=True, random_state=None):
+def reconstruction_error(
+    estimator: Any,
+    X: ArrayLike,
+    *,
+    corrupt: bool = True,
+    random_state: RandomState = None,
+) -> float:
     """Mean squared error of reconstructions, of corrupted data unless told otherwise.
 
     Parameters
@@ -210,8 +231,13 @@ def reconstruction_error(estimator, X, *, corrupt=True, random_state=None):
 
 
 def prior_distance(
-    estimator, X, *, corrupt=False, random_state=None, n_projections=100
-):
+    estimator: Any,
+    X: ArrayLike,
+    *,
+    corrupt: bool = False,
+    random_state: RandomState = None,
+    n_projections: int = 100,
+) -> float:
     """Sliced Wasserstein distance between encodings and the prior.
 
     The Wasserstein-2 distance between the two in one dimension, of `n_projections`
@@ -270,8 +296,14 @@ def prior_distance(
 
 
 def shift_robustness(
-    estimator, X, y=None, *, shifts=range(-4, 5), classifier=None, image_shape=None
-):
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike | None = None,
+    *,
+    shifts: Sequence[int] = range(-4, 5),
+    classifier: Any = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> Bunch:
     """How much encodings of images change when the images are shifted.
 
     Parameters
@@ -426,14 +458,22 @@ class EstimatorScorer:
     EstimatorScorer(likelihood, greater_is_better=True)
     """
 
-    def __init__(self, metric, *, greater_is_better=False, **options):
+    def __init__(
+        self,
+        metric: Callable[..., float],
+        *,
+        greater_is_better: bool = False,
+        **options: Any,
+    ) -> None:
         # Now, and not after the first training.
         signature(metric).bind(None, None, **options)
         self.metric = metric
         self.greater_is_better = greater_is_better
         self.options = options
 
-    def __call__(self, estimator, X, y=None):
+    def __call__(
+        self, estimator: Any, X: ArrayLike, y: ArrayLike | None = None
+    ) -> float:
         """Return the score of a fitted estimator on X."""
         value = self.metric(estimator, X, **self.options)
         return value if self.greater_is_better else -value

@@ -1,12 +1,15 @@
 """CelebA, faces of celebrities with attributes."""
 
 import io
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
+from os import PathLike
 from zipfile import ZipFile
 
 import numpy as np
 from joblib import cpu_count
+from numpy.typing import DTypeLike
 from sklearn.utils import Bunch
 
 from .._sklearn_compat import StrOptions, validate_params
@@ -50,17 +53,17 @@ _BLOCK_ROWS = 100
 )
 def fetch_celeba(
     *,
-    subset="all",
-    split="paper",
-    dtype="float32",
-    data_home=None,
-    download_if_missing=True,
-    return_X_y=False,
-    trusted_files=None,
-    n_retries=3,
-    delay=1.0,
-    verbose=1,
-):
+    subset: str = "all",
+    split: str = "paper",
+    dtype: DTypeLike = "float32",
+    data_home: str | PathLike[str] | None = None,
+    download_if_missing: bool = True,
+    return_X_y: bool = False,
+    trusted_files: Collection[str] | None = None,
+    n_retries: int = 3,
+    delay: float = 1.0,
+    verbose: int = 1,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Load CelebA, 202,599 faces of celebrities, downloaded if need be (1.4 GB).
 
     =================   ===========================================

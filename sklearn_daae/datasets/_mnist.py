@@ -2,8 +2,11 @@
 
 import gzip
 import struct
+from collections.abc import Collection
+from os import PathLike
 
 import numpy as np
+from numpy.typing import DTypeLike
 from sklearn.utils import Bunch
 
 from .._sklearn_compat import StrOptions, validate_params
@@ -46,16 +49,16 @@ _BLOCK_ROWS = 1000
 )
 def fetch_mnist(
     *,
-    subset="all",
-    dtype="float32",
-    data_home=None,
-    download_if_missing=True,
-    return_X_y=False,
-    trusted_files=None,
-    n_retries=3,
-    delay=1.0,
-    verbose=1,
-):
+    subset: str = "all",
+    dtype: DTypeLike = "float32",
+    data_home: str | PathLike[str] | None = None,
+    download_if_missing: bool = True,
+    return_X_y: bool = False,
+    trusted_files: Collection[str] | None = None,
+    n_retries: int = 3,
+    delay: float = 1.0,
+    verbose: int = 1,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Load MNIST, 70,000 handwritten digits, downloaded if need be (12 MB).
 
     =================   =======================

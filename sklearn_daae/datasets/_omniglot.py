@@ -1,9 +1,12 @@
 """Omniglot, handwritten characters of fifty alphabets."""
 
 import io
+from collections.abc import Collection
+from os import PathLike
 from zipfile import ZipFile
 
 import numpy as np
+from numpy.typing import DTypeLike
 from sklearn.utils import Bunch
 
 from .._sklearn_compat import StrOptions, validate_params
@@ -39,16 +42,16 @@ _BLOCK_ROWS = 100
 )
 def fetch_omniglot(
     *,
-    subset="all",
-    dtype="float32",
-    data_home=None,
-    download_if_missing=True,
-    return_X_y=False,
-    trusted_files=None,
-    n_retries=3,
-    delay=1.0,
-    verbose=1,
-):
+    subset: str = "all",
+    dtype: DTypeLike = "float32",
+    data_home: str | PathLike[str] | None = None,
+    download_if_missing: bool = True,
+    return_X_y: bool = False,
+    trusted_files: Collection[str] | None = None,
+    n_retries: int = 3,
+    delay: float = 1.0,
+    verbose: int = 1,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Load Omniglot, 32,460 drawings of characters, downloaded if need be (16 MB).
 
     =================   ==========================================

@@ -3,11 +3,14 @@
 import io
 import re
 import tarfile
+from collections.abc import Collection
+from os import PathLike
 from pathlib import PurePosixPath
 from zipfile import ZipFile
 
 import numpy as np
 import scipy.io
+from numpy.typing import DTypeLike
 from sklearn.utils import Bunch
 
 from .._sklearn_compat import StrOptions, validate_params
@@ -59,16 +62,16 @@ _LONG_HEADERS = (
 )
 def fetch_sprites(
     *,
-    subset="all",
-    dtype="float32",
-    data_home=None,
-    download_if_missing=True,
-    return_X_y=False,
-    trusted_files=None,
-    n_retries=3,
-    delay=1.0,
-    verbose=1,
-):
+    subset: str = "all",
+    dtype: DTypeLike = "float32",
+    data_home: str | PathLike[str] | None = None,
+    download_if_missing: bool = True,
+    return_X_y: bool = False,
+    trusted_files: Collection[str] | None = None,
+    n_retries: int = 3,
+    delay: float = 1.0,
+    verbose: int = 1,
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Load Sprites, 119,616 frames of 672 animated characters, downloaded if need be.
 
     =================   ==============================================

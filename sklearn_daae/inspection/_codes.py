@@ -1,14 +1,23 @@
 """Displays of codes: by class, and beside the prior."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.decomposition import PCA
 from sklearn.utils import check_consistent_length, check_scalar, column_or_1d
 
 from .._pipelines import find_autoencoder
-from .._random import private_generator
+from .._random import RandomState, private_generator
 from ._axes import import_pyplot, make_axes
+
+if TYPE_CHECKING:  # matplotlib is optional
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 
 class LatentSpaceDisplay:
@@ -45,12 +54,23 @@ class LatentSpaceDisplay:
     >>> display = LatentSpaceDisplay.from_estimator(model, X / 16, y)
     """
 
-    def __init__(self, codes, *, y=None, axis_names=("component 1", "component 2")):
+    ax_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        codes: ArrayLike,
+        *,
+        y: ArrayLike | None = None,
+        axis_names: Sequence[str] = ("component 1", "component 2"),
+    ) -> None:
         self.codes = codes
         self.y = y
         self.axis_names = axis_names
 
-    def plot(self, ax=None, *, cmap=None):
+    def plot(
+        self, ax: Axes | None = None, *, cmap: str | Colormap | None = None
+    ) -> Self:
         """Draw one point per sample.
 
         Parameters
@@ -66,53 +86,53 @@ class LatentSpaceDisplay:
         display : LatentSpaceDisplay
         """
         plt = import_pyplot(type(self))
-        ax = make_axes(self, ax)
+        axes = make_axes(self, ax)
         style = {"s": 8, "alpha": 0.7, "linewidths": 0}
         codes = np.asarray(self.codes)
         y = None if self.y is None else column_or_1d(self.y)
-        classes = [] if y is None else np.unique(y)
+        classes = np.unique([] if y is None else y)
         if y is None:
-            self.collections_ = [ax.scatter(*codes.T, **style)]
+            self.collections_ = [axes.scatter(*codes.T, **style)]
         elif len(classes) > 20 and y.dtype.kind in "iuf":
-            points = ax.scatter(*codes.T, c=y, cmap=cmap or "viridis", **style)
+            points = axes.scatter(*codes.T, c=y, cmap=cmap or "viridis", **style)
             self.collections_ = [points]
-            self.figure_.colorbar(points, ax=ax, label="y")
+            self.figure_.colorbar(points, ax=axes, label="y")
         else:
             # The ten of tab10 are told apart as they are, by number.
             by_number = cmap is None and len(classes) <= 10
             colours = plt.get_cmap(cmap or ("tab10" if by_number else "viridis"))
             places = range(10) if by_number else np.linspace(0, 1, len(classes))
             self.collections_ = [
-                ax.scatter(
+                axes.scatter(
                     *codes[y == c].T, color=colours(place), label=str(c), **style
                 )
                 for c, place in zip(classes, places, strict=False)
             ]
             # Beside the axes where the figure makes room for it, as those of ours do.
             has_room = self.figure_.get_layout_engine() is not None
-            ax.legend(
+            axes.legend(
                 loc="upper left" if has_room else "upper right",
                 bbox_to_anchor=(1, 1),
                 markerscale=2,
                 frameon=not has_room,
                 ncols=1 + (len(classes) - 1) // 20,
             )
-        ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1], aspect="equal")
-        ax.set_title("Latent space")
+        axes.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1], aspect="equal")
+        axes.set_title("Latent space")
         return self
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y=None,
+        estimator: Any,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
         *,
-        corrupt=False,
-        random_state=None,
-        ax=None,
-        cmap=None,
-    ):
+        corrupt: bool = False,
+        random_state: RandomState = None,
+        ax: Axes | None = None,
+        cmap: str | Colormap | None = None,
+    ) -> Self:
         """Encode X and draw its codes; their first principal components, if wider.
 
         Parameters
@@ -198,13 +218,20 @@ class PriorMatchDisplay:
     >>> display = PriorMatchDisplay.from_estimator(model, X)
     """
 
-    def __init__(self, encodings, prior, *, corrupted_encodings=None, component=None):
+    def __init__(
+        self,
+        encodings: ArrayLike,
+        prior: ArrayLike,
+        *,
+        corrupted_encodings: ArrayLike | None = None,
+        component: int | None = None,
+    ) -> None:
         self.encodings = encodings
         self.prior = prior
         self.corrupted_encodings = corrupted_encodings
         self.component = component
 
-    def plot(self, ax=None, *, bins=60):
+    def plot(self, ax: Axes | None = None, *, bins: int = 60) -> Self:
         """Draw the histograms, as densities.
 
         Parameters
@@ -219,8 +246,8 @@ class PriorMatchDisplay:
         -------
         display : PriorMatchDisplay
         """
-        ax = make_axes(self, ax)
-        codes = {
+        axes = make_axes(self, ax)
+        given = {
             "prior": self.prior,
             "encodings": self.encodings,
             "encodings of corrupted data": self.corrupted_encodings,
@@ -229,11 +256,11 @@ class PriorMatchDisplay:
         which = slice(None) if component is None else component
         codes = {
             name: np.asarray(Z)[:, which].ravel()
-            for name, Z in codes.items()
+            for name, Z in given.items()
             if Z is not None
         }
         edges = np.histogram_bin_edges(np.concatenate([*codes.values()]), bins)
-        styles = (
+        styles: tuple[dict, ...] = (
             {"histtype": "stepfilled", "color": "0.8"},
             {"histtype": "step", "color": "C0", "linewidth": 1.5},
             {"histtype": "step", "color": "C1", "linewidth": 1.5},
@@ -242,27 +269,27 @@ class PriorMatchDisplay:
         for (name, values), style in zip(codes.items(), styles, strict=False):
             # A density of all values, those beyond the bins included.
             heights = np.histogram(values, edges)[0] / (len(values) * np.diff(edges))
-            *_, self.patches_[name] = ax.hist(
+            *_, self.patches_[name] = axes.hist(
                 edges[:-1], edges, weights=heights, label=name, **style
             )
-        ax.set(xlabel="z" if component is None else f"z, component {component}")
-        ax.set(ylabel="density", title="Match to the prior")
-        ax.margins(y=0.45)  # room for the legend
-        ax.legend(loc="upper left")
+        axes.set(xlabel="z" if component is None else f"z, component {component}")
+        axes.set(ylabel="density", title="Match to the prior")
+        axes.margins(y=0.45)  # room for the legend
+        axes.legend(loc="upper left")
         return self
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: ArrayLike,
         *,
-        corrupt=True,
-        component=None,
-        random_state=None,
-        ax=None,
-        bins=60,
-    ):
+        corrupt: bool = True,
+        component: int | None = None,
+        random_state: RandomState = None,
+        ax: Axes | None = None,
+        bins: int = 60,
+    ) -> Self:
         """Encode X, and draw the codes beside as many draws from the prior.
 
         Parameters

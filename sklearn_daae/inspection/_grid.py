@@ -1,11 +1,18 @@
 """Samples in a grid: images, or lines where there is no `image_shape`."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from .._checks import check_image_shape
 from ._axes import make_axes
+
+if TYPE_CHECKING:  # matplotlib is optional
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 
 class GridDisplay:
@@ -14,7 +21,13 @@ class GridDisplay:
     A subclass keeps `image_shape` and `value_range`, and gives the `_cells`.
     """
 
-    def plot(self, ax=None, *, cmap="gray"):
+    image_shape: tuple[int, int, int] | None
+    value_range: tuple[float, float] | None
+    lines_: list
+
+    def plot(
+        self, ax: Axes | None = None, *, cmap: str | Colormap | None = "gray"
+    ) -> Self:
         """Draw the samples.
 
         Parameters
@@ -39,18 +52,22 @@ class GridDisplay:
             cell = max(0.3, min(0.9, 9 / n_columns))
             figsize = cell * n_columns + 0.8, cell * n_rows * height / width + 0.8
         # Wide enough for the title.
-        ax = make_axes(self, ax, (max(3, figsize[0]), figsize[1]))
+        axes = make_axes(self, ax, (max(3, figsize[0]), figsize[1]))
         self.im_, self.lines_ = None, []
         if self.image_shape is None:
-            centres = self._draw_lines(X, ax)
+            centres = self._draw_lines(X, axes)
         else:
-            centres = self._draw_images(X, ax, cmap)
-        ax.set_yticks(centres[0] if len(row_labels) else [], row_labels)
-        ax.set_xticks(centres[1] if len(column_labels) else [], column_labels)
-        ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
-        ax.spines[:].set_visible(False)
-        ax.set_title(title)
+            centres = self._draw_images(X, axes, cmap)
+        axes.set_yticks(centres[0] if len(row_labels) else [], row_labels)
+        axes.set_xticks(centres[1] if len(column_labels) else [], column_labels)
+        axes.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+        axes.spines[:].set_visible(False)
+        axes.set_title(title)
         return self
+
+    def _cells(self) -> Any:
+        """Return samples by row and column, a title, and labels of rows and columns."""
+        raise NotImplementedError
 
     def _draw_images(self, X, ax, cmap):
         """Draw one picture of all images, and return the centres of its cells."""

@@ -1,7 +1,14 @@
 """The display of losses."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 from .._pipelines import find_autoencoder
 from ._axes import make_axes
+
+if TYPE_CHECKING:  # matplotlib is optional
+    from matplotlib.axes import Axes
 
 
 class LossCurveDisplay:
@@ -35,11 +42,13 @@ class LossCurveDisplay:
     >>> display = LossCurveDisplay.from_estimator(model)
     """
 
-    def __init__(self, history, *, name=None):
+    def __init__(
+        self, history: list[dict[str, float]], *, name: str | None = None
+    ) -> None:
         self.history = history
         self.name = name
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw one line per loss.
 
         Parameters
@@ -51,8 +60,8 @@ class LossCurveDisplay:
         -------
         display : LossCurveDisplay
         """
-        ax = make_axes(self, ax)
-        self.lines_ = []
+        axes = make_axes(self, ax)
+        self.lines_: list = []
         names = dict.fromkeys(name for record in self.history for name in record)
         names.pop("gradient_ratio", None)  # no loss, and of another size
         for name in names:
@@ -69,14 +78,16 @@ class LossCurveDisplay:
             label = name.replace("_", " ")
             if self.name is not None:
                 label = f"{self.name}: {label}"
-            self.lines_ += ax.plot(epochs, losses, label=label, marker=marker)
-        ax.set(xlabel="epoch", ylabel="mean loss", title="Training")
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend()
+            self.lines_ += axes.plot(epochs, losses, label=label, marker=marker)
+        axes.set(xlabel="epoch", ylabel="mean loss", title="Training")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend()
         return self
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, ax=None):
+    def from_estimator(
+        cls, estimator: Any, *, name: str | None = None, ax: Axes | None = None
+    ) -> Self:
         """Draw the losses of a fitted model.
 
         Parameters

@@ -1,15 +1,24 @@
 """Displays of samples: reconstructed, drawn from a model, and interpolated."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from .._pipelines import find_autoencoder
-from .._random import private_generator
+from .._random import RandomState, private_generator
 from ._axes import import_pyplot
 from ._grid import GridDisplay, range_of, shape_to_draw
+
+if TYPE_CHECKING:  # matplotlib is optional
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 
 class ReconstructionDisplay(GridDisplay):
@@ -62,13 +71,13 @@ class ReconstructionDisplay(GridDisplay):
 
     def __init__(
         self,
-        original,
-        reconstructed,
+        original: ArrayLike,
+        reconstructed: ArrayLike,
         *,
-        corrupted=None,
-        image_shape=None,
-        value_range=None,
-    ):
+        corrupted: ArrayLike | None = None,
+        image_shape: tuple[int, int, int] | None = None,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
         self.original = original
         self.reconstructed = reconstructed
         self.corrupted = corrupted
@@ -89,16 +98,16 @@ class ReconstructionDisplay(GridDisplay):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
+        estimator: Any,
+        X: ArrayLike,
         *,
-        n_samples=10,
-        corrupt=True,
-        random_state=None,
-        image_shape=None,
-        ax=None,
-        cmap="gray",
-    ):
+        n_samples: int = 10,
+        corrupt: bool = True,
+        random_state: RandomState = None,
+        image_shape: tuple[int, int, int] | None = None,
+        ax: Axes | None = None,
+        cmap: str | Colormap | None = "gray",
+    ) -> Self:
         """Reconstruct the first rows of X and draw them.
 
         Parameters
@@ -135,7 +144,8 @@ class ReconstructionDisplay(GridDisplay):
         """
         import_pyplot(cls)  # before the work
         check_scalar(n_samples, "n_samples", Integral, min_val=1)
-        model, X = find_autoencoder(estimator, X[:n_samples])
+        rows: Any = X
+        model, X = find_autoencoder(estimator, rows[:n_samples])
         image_shape = shape_to_draw(image_shape, model)
         corrupt = corrupt and not model.net_.objective.corruption.is_identity
         # One seed, so that what is reconstructed is what is shown.
@@ -199,7 +209,14 @@ class SampleDisplay(GridDisplay):
     ... )
     """
 
-    def __init__(self, samples, *, steps=None, image_shape=None, value_range=None):
+    def __init__(
+        self,
+        samples: ArrayLike,
+        *,
+        steps: int | Sequence[int] | None = None,
+        image_shape: tuple[int, int, int] | None = None,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
         self.samples = samples
         self.steps = steps
         self.image_shape = image_shape
@@ -221,17 +238,17 @@ class SampleDisplay(GridDisplay):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
+        estimator: Any,
         *,
-        n_samples=None,
-        steps=None,
-        X=None,
-        Z=None,
-        random_state=None,
-        image_shape=None,
-        ax=None,
-        cmap="gray",
-    ):
+        n_samples: int | None = None,
+        steps: int | Sequence[int] | None = None,
+        X: ArrayLike | None = None,
+        Z: ArrayLike | None = None,
+        random_state: RandomState = None,
+        image_shape: tuple[int, int, int] | None = None,
+        ax: Axes | None = None,
+        cmap: str | Colormap | None = "gray",
+    ) -> Self:
         """Draw samples from a model, and draw them.
 
         Parameters
@@ -274,28 +291,29 @@ class SampleDisplay(GridDisplay):
         import_pyplot(cls)  # before the work
         model, X = find_autoencoder(estimator, X)
         image_shape = shape_to_draw(image_shape, model)
-        is_chain = np.ndim(steps) == 1
+        chosen: Any = steps
+        is_chain = np.ndim(chosen) == 1
         if n_samples is None:
             own = 10 if is_chain else 100
             n_samples = own if X is None and Z is None else 1
         if is_chain:
-            steps = [*steps]
-            if not steps:
+            chosen = [*chosen]
+            if not chosen:
                 raise ValueError("steps=[] must name at least one step of the chains.")
-        for t in steps if is_chain else [steps or 0]:
+        for t in chosen if is_chain else [chosen or 0]:
             check_scalar(t, "steps", Integral, min_val=0)
         samples = model.sample(
             n_samples,
             random_state,
-            n_steps=max(steps) if is_chain else steps,
+            n_steps=max(chosen) if is_chain else chosen,
             return_chain=is_chain,
             X=X,
             Z=Z,
         )
-        samples = samples[steps] if is_chain else samples
+        samples = samples[chosen] if is_chain else samples
         display = cls(
             samples,
-            steps=steps if is_chain else None,
+            steps=chosen if is_chain else None,
             image_shape=image_shape,
             value_range=range_of(model, samples),
         )
@@ -342,7 +360,13 @@ class InterpolationDisplay(GridDisplay):
     ... )
     """
 
-    def __init__(self, samples, *, image_shape=None, value_range=None):
+    def __init__(
+        self,
+        samples: ArrayLike,
+        *,
+        image_shape: tuple[int, int, int] | None = None,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
         self.samples = samples
         self.image_shape = image_shape
         self.value_range = value_range
@@ -355,15 +379,15 @@ class InterpolationDisplay(GridDisplay):
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X=None,
+        estimator: Any,
+        X: ArrayLike | None = None,
         *,
-        Z=None,
-        n_points=9,
-        image_shape=None,
-        ax=None,
-        cmap="gray",
-    ):
+        Z: ArrayLike | None = None,
+        n_points: int = 9,
+        image_shape: tuple[int, int, int] | None = None,
+        ax: Axes | None = None,
+        cmap: str | Colormap | None = "gray",
+    ) -> Self:
         """Interpolate between the codes of two samples, or two codes.
 
         Parameters
@@ -406,7 +430,7 @@ class InterpolationDisplay(GridDisplay):
             raise ValueError(
                 f"An interpolation has 2 ends, but {len(ends)} were given."
             )
-        samples = model.inverse_transform(np.linspace(*ends, n_points))
+        samples = model.inverse_transform(np.linspace(ends[0], ends[1], n_points))
         display = cls(
             samples, image_shape=image_shape, value_range=range_of(model, samples)
         )
