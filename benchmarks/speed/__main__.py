@@ -2,6 +2,7 @@
 
     python -m benchmarks.speed --quick
     python -m benchmarks.speed --networks mnist --precisions float32 bfloat16
+    python -m benchmarks.speed --device cuda
 
 Steps of Algorithm 1 at batch 64, in one run and in turn, an epoch of each after an
 epoch of ours, medians of repeats: the machine's noise falls on all of them.
@@ -15,9 +16,8 @@ epoch of ours, medians of repeats: the machine's noise falls on all of them.
 Then steps of the joint update beside separate ones; `transform`, `inverse_transform`
 and `sample` beside the bare network on one batch; whole fits (3 epochs of 10,000 rows,
 in a process of their own) and the time of an import. The result stands in
-``benchmarks/speed/results/steps.json``, of which `benchmarks.speed.page` makes a page;
-`benchmarks.speed.memory` measures training on a large file, and
-`benchmarks.speed.batch_sizes` larger batches.
+``benchmarks/speed/results/steps.json``, of which `benchmarks.speed.page` makes a page.
+On a GPU there is no floor, and fits and imports are left to the CPU.
 """
 
 import argparse
@@ -38,7 +38,6 @@ from skorch.callbacks import Callback
 
 from benchmarks._records import environment, write_json
 from benchmarks.speed.floor import Floor
-from benchmarks.speed.memory import resident
 from benchmarks.speed.peers import CarefulLoop, CommonLoop, Pythae
 from sklearn_daae import AAETransformer, DAAETransformer, iDAAETransformer
 
@@ -88,7 +87,17 @@ NETWORKS = {
 def seconds(function):
     start = time.perf_counter()
     function()
+    if torch.cuda.is_available():  # work that has begun there is to have ended
+        torch.cuda.synchronize()
     return time.perf_counter() - start
+
+
+def resident(kind):
+    """Return this process's resident memory in bytes: "VmRSS" now, "VmHWM" at most."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(kind):
+            return 1024 * int(line.split()[1])
+    raise RuntimeError("this benchmark needs Linux's /proc")
 
 
 class InTurn(Callback):
@@ -103,28 +112,29 @@ class InTurn(Callback):
             self.seconds[name].append(contestant())
 
 
-def measure_step(model, name, network, precision, repeats):
+def measure_step(model, name, network, precision, repeats, device):
     """Return milliseconds per step of each contestant."""
     n_features, settings, n_steps = NETWORKS[network]
     random = np.random.default_rng(0)
     X = random.random((n_steps * BATCH, n_features), dtype=np.float32)
-    settings = {**settings, "precision": precision, "device": "cpu", "random_state": 0}
+    settings = {**settings, "precision": precision, "device": device, "random_state": 0}
     model = clone(model).set_params(**settings, max_epochs=1).fit(X[:2])
     networks = model.encoder_, model.decoder_, model.discriminator_
     M, sigma = getattr(model, "M", None), getattr(model, "sigma", 0.0)
-    floor = Floor(
-        networks,
-        (n_features, settings["n_components"]),
-        batch_size=BATCH,
-        n_corruptions=M or 1,
-        dtype=getattr(torch, precision),
-    )
-    loop = {"batch_size": BATCH, "precision": precision}
+    loop = {"batch_size": BATCH, "precision": precision, "device": device}
     contestants = {
-        "floor": lambda: [floor() for _ in range(n_steps)],
         "careful": CarefulLoop(networks, X, sigma=sigma, M=M, **loop),
         "common": CommonLoop(networks, X, sigma=sigma, M=M, **loop),
     }
+    if device == "cpu":
+        floor = Floor(
+            networks,
+            (n_features, settings["n_components"]),
+            batch_size=BATCH,
+            n_corruptions=M or 1,
+            dtype=getattr(torch, precision),
+        )
+        contestants = {"floor": lambda: [floor() for _ in range(n_steps)]} | contestants
     if name == "AAE" and network == "mnist" and find_spec("pythae"):
         contestants["pythae"] = Pythae(networks, X, **loop)
     in_turn = InTurn({c: partial(seconds, f) for c, f in contestants.items()})
@@ -149,7 +159,7 @@ def seconds_of_epoch(model, X):
     return model.partial_fit(X).net_.history[-1, "dur"]
 
 
-def measure_joint_update(name, precision, repeats):
+def measure_joint_update(name, precision, repeats, device):
     """Return milliseconds of a step, separate and joint, of MNIST's networks.
 
     And of the AAE's beside pythae's, in equal networks.
@@ -161,7 +171,7 @@ def measure_joint_update(name, precision, repeats):
         **settings,
         "batch_size": BATCH_OF_MANY_ROWS,
         "precision": precision,
-        "device": "cpu",
+        "device": device,
         "random_state": 0,
     }
     separate = clone(MODELS[name]).set_params(**settings)
@@ -176,7 +186,8 @@ def measure_joint_update(name, precision, repeats):
     if name == "AAE" and find_spec("pythae"):
         separate.set_params(max_epochs=1).fit(X[:2])
         networks = separate.encoder_, separate.decoder_, separate.discriminator_
-        pythae = Pythae(networks, X, batch_size=BATCH_OF_MANY_ROWS, precision=precision)
+        loop = {"batch_size": BATCH_OF_MANY_ROWS, "precision": precision}
+        pythae = Pythae(networks, X, **loop, device=device)
         contestants["pythae"] = partial(seconds, pythae)
     in_turn = InTurn(contestants)
     separate.set_params(max_epochs=repeats + 2, callbacks=[in_turn]).fit(X)
@@ -198,14 +209,14 @@ def measure_joint_update(name, precision, repeats):
     return record
 
 
-def measure_inference(repeats):
+def measure_inference(repeats, device):
     """Return rows per second, ours and the bare network's on one batch."""
     X = np.random.default_rng(0).random((60_000, 784), dtype=np.float32)
     model = DAAETransformer.as_published(
-        max_epochs=1, device="cpu", random_state=0
+        max_epochs=1, device=device, random_state=0
     ).fit(X[:128])
     Z = model.transform(X)
-    tensors = torch.from_numpy(X), torch.from_numpy(Z)
+    tensors = [torch.from_numpy(a).to(device) for a in (X, Z)]
     bare = {
         "transform": lambda: model.encoder_(tensors[0]),
         "inverse_transform": lambda: torch.sigmoid(model.decoder_(tensors[1])),
@@ -273,6 +284,7 @@ def main():
         choices=["float32", "bfloat16"],
         default=["float32", "bfloat16"],
     )
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--quick", action="store_true", help="3 repeats")
     parser.add_argument(
@@ -286,8 +298,9 @@ def main():
     # A few steps on noise: what comes of them does not matter.
     warnings.simplefilter("ignore", ConvergenceWarning)
 
+    device, there = arguments.device, environment(arguments.device)
     machines = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    records = machines.setdefault(environment()["cpu"], {})
+    records = machines.setdefault(there["gpu"] or there["cpu"], {})
     columns = "ours", "floor", "careful", "common", "pythae"
     print(
         f"{'ms per step':<34}" + "".join(f"{c:>10}" for c in columns) + "  ours/floor"
@@ -295,46 +308,50 @@ def main():
     for network in arguments.networks:
         for precision in arguments.precisions:
             for name in arguments.models:
-                record = measure_step(MODELS[name], name, network, precision, repeats)
+                record = measure_step(
+                    MODELS[name], name, network, precision, repeats, device
+                )
                 times = record["ms_per_step"]
                 cells = [f"{times[c]:.1f}" if c in times else "" for c in columns]
                 print(
                     f"{network}, {name}, {precision}".ljust(34)
                     + "".join(f"{cell:>10}" for cell in cells)
-                    + f"{record['ours_over']['floor']:>12.3f}",
+                    + f"{record['ours_over'].get('floor', np.nan):>12.3f}",
                     flush=True,
                 )
                 key = f"{network}, {name}, batch {BATCH}, {precision}"
-                records[key] = {**record, "environment": environment()}
+                records[key] = {**record, "environment": there}
                 if not arguments.quick:
                     write_json(RESULTS, machines)
     for precision in arguments.precisions:
         for name in arguments.models:
-            record = measure_joint_update(name, precision, repeats)
+            record = measure_joint_update(name, precision, repeats, device)
             print(f"updates, {name}, {precision}: {json.dumps(record)}", flush=True)
             key = f"updates, {name}, batch {BATCH_OF_MANY_ROWS}, {precision}"
-            records[key] = {**record, "environment": environment()}
+            records[key] = {**record, "environment": there}
             if not arguments.quick:
                 write_json(RESULTS, machines)
     if arguments.steps_only:
         return None
-    for precision in arguments.precisions:
-        for name in ("DAAE", "iDAAE, M = 5"):
-            record = measure_fit(name, precision)
-            print(f"fit, {name}, {precision}: {record['seconds']:.1f} s, ", end="")
-            print(f"{record['peak_bytes'] / 1e6:.0f} MB", flush=True)
-            key = f"fit, {name}, {precision}"
-            records[key] = {**record, "environment": environment()}
-    inference, imports = measure_inference(repeats), measure_import(repeats)
+    inference = measure_inference(repeats, device)
+    records["inference, mnist"] = {**inference, "environment": there}
     for name, record in inference.items():
         print(
             f"{name}: {record['rows_per_second']:,.0f} rows a second, "
             f"{100 * record['share_of_bare']:.0f} % of the bare network's"
         )
-    for statement, duration in imports.items():
-        print(f"{statement}: {duration:.2f} s")
-    records["inference, mnist"] = {**inference, "environment": environment()}
-    records["import, seconds"] = {**imports, "environment": environment()}
+    if device == "cpu":
+        for precision in arguments.precisions:
+            for name in ("DAAE", "iDAAE, M = 5"):
+                record = measure_fit(name, precision)
+                print(f"fit, {name}, {precision}: {record['seconds']:.1f} s, ", end="")
+                print(f"{record['peak_bytes'] / 1e6:.0f} MB", flush=True)
+                key = f"fit, {name}, {precision}"
+                records[key] = {**record, "environment": there}
+        imports = measure_import(repeats)
+        for statement, duration in imports.items():
+            print(f"{statement}: {duration:.2f} s")
+        records["import, seconds"] = {**imports, "environment": there}
     if not arguments.quick:
         write_json(RESULTS, machines)
     return None

@@ -22,13 +22,20 @@ def plain(networks):
 class CarefulLoop:
     """What a careful user writes: in memory, fused Adam, nothing read back."""
 
-    def __init__(self, networks, X, *, sigma, M, batch_size, precision):
-        self.X, self.sigma, self.M = torch.from_numpy(X), sigma, M
+    def __init__(self, networks, X, *, sigma, M, batch_size, precision, device):
+        self.X, self.sigma, self.M = self._tensor(X, device), sigma, M
+        self.device = device
         self.batch_size, self.mixed = batch_size, precision == "bfloat16"
         self.E, self.R, self.D = plain(networks)
         self.rec, self.dis, self.enc = (
             self._adam(*modules) for modules in ((self.E, self.R), (self.D,), (self.E,))
         )
+
+    def _tensor(self, X, device):
+        return torch.from_numpy(X).to(device)
+
+    def _autocast(self, **kwargs):
+        return torch.autocast(self.device, torch.bfloat16, self.mixed, **kwargs)
 
     def _adam(self, *modules):
         parameters = [p for m in modules for p in m.parameters()]
@@ -37,8 +44,9 @@ class CarefulLoop:
     def __call__(self):
         """Train for one epoch."""
         losses = []
-        for rows in torch.randperm(len(self.X)).split(self.batch_size):
-            with torch.autocast("cpu", torch.bfloat16, self.mixed, cache_enabled=False):
+        order = torch.randperm(len(self.X), device=self.device)
+        for rows in order.split(self.batch_size):
+            with self._autocast(cache_enabled=False):
                 losses.append(self.step(self.X[rows]))
         return torch.stack(losses).mean(0).tolist()
 
@@ -53,9 +61,10 @@ class CarefulLoop:
         if self.M is None:
             z_fake = E(x_tilde)
         else:
-            noisy = torch.randn(self.M, *x.shape).mul_(self.sigma).add_(x)
+            noisy = torch.randn(self.M, *x.shape, device=x.device)
+            noisy = noisy.mul_(self.sigma).add_(x)
             z_fake = E(noisy.flatten(0, 1)).unflatten(0, (self.M, n)).mean(0)
-        z_real = torch.randn(z_fake.shape)
+        z_real = torch.randn(z_fake.shape, device=x.device)
         logits = D(torch.cat([z_real, z_fake.detach()])).float()
         dis = softplus(-logits[:n]).mean() + softplus(logits[n:]).mean()
         self.dis.zero_grad()
@@ -74,6 +83,9 @@ class CarefulLoop:
 class CommonLoop(CarefulLoop):
     """What most people write: a DataLoader, `item` for each loss, a loop over M."""
 
+    def _tensor(self, X, device):
+        return torch.from_numpy(X)
+
     def _adam(self, *modules):
         parameters = [p for m in modules for p in m.parameters()]
         return torch.optim.Adam(parameters, lr=RATE)
@@ -83,8 +95,8 @@ class CommonLoop(CarefulLoop):
         loader = DataLoader(TensorDataset(self.X), self.batch_size, shuffle=True)
         totals = [0.0, 0.0, 0.0]
         for (x,) in loader:
-            with torch.autocast("cpu", torch.bfloat16, self.mixed):
-                losses = self.step(x)
+            with self._autocast():
+                losses = self.step(x.to(self.device))
             totals = [t + loss.item() for t, loss in zip(totals, losses, strict=True)]
         return totals
 
@@ -123,7 +135,7 @@ class Pythae:
     Its step encodes each batch once, where those of Algorithm 1 do it twice.
     """
 
-    def __init__(self, networks, X, *, batch_size, precision):
+    def __init__(self, networks, X, *, batch_size, precision, device):
         from pythae.data.datasets import BaseDataset
         from pythae.models import Adversarial_AE, Adversarial_AE_Config
         from pythae.models.base.base_utils import ModelOutput
@@ -176,17 +188,17 @@ class Pythae:
                 learning_rate=RATE,
                 autoencoder_learning_rate=RATE,
                 discriminator_learning_rate=RATE,
-                no_cuda=True,
+                no_cuda=device == "cpu",
             ),
         )
         self.trainer.prepare_training()
-        self.mixed = precision == "bfloat16"
+        self.device, self.mixed = device, precision == "bfloat16"
 
     def __call__(self):
         """Train for one epoch."""
         trainer, silence = self.trainer, StringIO()
         with (
-            torch.autocast("cpu", torch.bfloat16, self.mixed),
+            torch.autocast(self.device, torch.bfloat16, self.mixed),
             redirect_stderr(silence),
             redirect_stdout(silence),
         ):
