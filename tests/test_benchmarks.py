@@ -26,6 +26,8 @@ from benchmarks._records import _alone
 from benchmarks.paper import charts, measures, protocols, runs
 from benchmarks.paper import page as paper_page
 from benchmarks.paper import records as paper_records
+from benchmarks.paper.data import load_digits_splits
+from benchmarks.paper.protocol import settings_of
 from benchmarks.paper.tables import Part
 from benchmarks.speed import page as speed_page
 from sklearn_daae.datasets import _celeba
@@ -219,9 +221,7 @@ def test_rows_of_tables(monkeypatch):
         {
             **record,
             "epochs": 1000,
-            "settings": protocols.settings_of(
-                protocols.protocols()["omniglot"].models["DAAE"]
-            ),
+            "settings": settings_of(protocols.protocols()["omniglot"].models["DAAE"]),
             "figures": {"transfer": {"accuracy": accuracy}},
         }
         for accuracy in (80.0, 81.0)
@@ -230,7 +230,7 @@ def test_rows_of_tables(monkeypatch):
         {
             **record,
             "epochs": 25,
-            "settings": protocols.settings_of(model),
+            "settings": settings_of(model),
             "figures": {"transfer": {"accuracy": 70.0}},
         }
     )
@@ -283,13 +283,13 @@ def test_tuned_models_stand_beside_the_papers():
             "model": "DAAE_features",
             "precision": "float32",
             "epochs": epochs,
-            "settings": protocols.settings_of(tuned),
+            "settings": settings_of(tuned),
             "figures": {"classification": {"gamma=1/n": accuracy}},
         }
         for epochs, accuracy in ((tuned.max_epochs, 97.5), (1, 60.0))
     ]
     # Of a recipe that was, which no longer says what it was made with.
-    old = protocols.settings_of(tuned) | {"adversarial_weight": 0.7}
+    old = settings_of(tuned) | {"adversarial_weight": 0.7}
     made.append({**made[0], "settings": old, "figures": made[1]["figures"]})
     assert [paper_records.training_of(record) for record in made] == [
         f"{tuned.max_epochs} epochs",
@@ -311,7 +311,7 @@ def test_tuned_models_stand_beside_the_papers():
 
 
 def test_models_with_a_corruption_of_their_own_face_the_noise_of_others():
-    data = protocols.load_digits_splits()
+    data = load_digits_splits()
     settings = {"random_state": 0, "max_epochs": 1, "sigma": 0.25}
     model = clone(protocols.protocols()["digits"].models["DAAE"])
     model.set_params(corruption="moved", image_shape=(1, 8, 8), **settings)

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks.paper.protocols import CELEBA_ATTRIBUTES
+from benchmarks.paper.data import CELEBA_ATTRIBUTES
 from benchmarks.paper.records import figures_of
 from benchmarks.paper.tables import OMNIGLOT_STEPS, TABLES
 

@@ -1,22 +1,24 @@
-"""What each data set of the paper is learned with: its data, models and epochs.
+"""What each data set of the paper is learned with: its models and epochs.
 
 The settings are the paper's, as its text and its authors' code give them.
 """
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache, partial
-from io import BytesIO
-from zipfile import ZipFile
 
-import numpy as np
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.preprocessing import FunctionTransformer
 
-from benchmarks._records import data_home
 from benchmarks.paper.baselines import PCABaseline
+from benchmarks.paper.data import (
+    load_celeba,
+    load_digits_splits,
+    load_faces,
+    load_mnist,
+    load_mnist_to_tune,
+    load_omniglot,
+    load_sprites,
+)
+from benchmarks.paper.protocol import Protocol
 from sklearn_daae import (
     AAETransformer,
     DAAETransformer,
@@ -25,104 +27,6 @@ from sklearn_daae import (
     VAETransformer,
     iDAAETransformer,
 )
-from sklearn_daae.datasets import (
-    fetch_celeba,
-    fetch_mnist,
-    fetch_omniglot,
-    fetch_sprites,
-)
-
-# Parameters that a record has at a place of their own, or that change nothing.
-_NO_SETTINGS = {"device", "random_state", "precision", "max_epochs", "warm_start"}
-
-
-def settings_of(model):
-    """Return those parameters of a model that are not the paper's, for JSON."""
-    is_ours = hasattr(model, "max_epochs")
-    defaults = type(model).as_published().get_params() if is_ours else {}
-    settings = {
-        name: value
-        for name, value in model.get_params().items()
-        if name not in _NO_SETTINGS
-        and (name not in defaults or value != defaults[name])
-    }
-    return json.loads(json.dumps(settings, default=repr))
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How models of one data set are trained."""
-
-    # Returns the parts of the data by name, each (X, y): at least "train" and "test".
-    load: Callable
-    # By name, with all of the paper's settings but the number of epochs.
-    models: dict
-    # Of the paper.
-    epochs: int
-    # What changes in an hour on two CPU cores: "max_epochs", and parameters.
-    cpu: dict = field(default_factory=dict)
-    # Of models for which that would be more than an hour.
-    cpu_of_models: dict = field(default_factory=dict)
-    # The best settings that we found for some of the models, by "MODEL_RECIPE", with
-    # epochs of their own.
-    tuned: dict = field(default_factory=dict)
-
-    @property
-    def all_models(self):
-        """The paper's models, and those that we tuned."""
-        return self.models | self.tuned
-
-    def epochs_of(self, name):
-        """Return how many epochs of a model are a whole training."""
-        return self.tuned[name].max_epochs if name in self.tuned else self.epochs
-
-    def model(self, name, budget, epochs=None):
-        """Return an unfitted model; its `max_epochs` is how long it is to be trained.
-
-        Parameters
-        ----------
-        name : str
-            Of the model.
-
-        budget : {"paper", "cpu"}
-            How much work it may be.
-
-        epochs : int, default=None
-            Other than the budget's.
-        """
-        model = clone(self.all_models[name])
-        if not hasattr(model, "max_epochs"):
-            return model
-        settings = {"max_epochs": self.epochs_of(name)}
-        if budget == "cpu" and name not in self.tuned:
-            changes = self.cpu | self.cpu_of_models.get(name, {})
-            # The baselines lack a discriminator.
-            settings |= {k: v for k, v in changes.items() if hasattr(model, k)}
-        if epochs is not None:
-            settings["max_epochs"] = epochs
-        return model.set_params(**settings)
-
-    def changes(self, name, settings):
-        """Return those of a training's settings that are not the model's here."""
-        model = self.all_models.get(name)
-        paper = settings if model is None else settings_of(model)
-        return {
-            key: settings[key]
-            if key in settings
-            else getattr(type(model).as_published(), key)
-            for key in sorted(settings.keys() | paper.keys())
-            if settings.get(key) != paper.get(key)
-        }
-
-    def recipe(self, name):
-        """Return parameters of a tuned model that are not the defaults."""
-        model = self.tuned[name]
-        defaults = type(model)().get_params()
-        return {
-            key: value
-            for key, value in model.get_params().items()
-            if key not in _NO_SETTINGS and value != defaults[key]
-        }
 
 
 def family(settings, *, sigma, M, adversarial=None):
@@ -155,100 +59,6 @@ def family(settings, *, sigma, M, adversarial=None):
         "PCA": PCABaseline(settings["n_components"], sigma=sigma),
         "pixels": FunctionTransformer(),
     }
-
-
-def load_digits_splits():
-    """Return scikit-learn's small digits: to try everything out within a minute."""
-    X, y = load_digits(return_X_y=True)
-    X = (X / 16).astype(np.float32)
-    parts = {"train": slice(1000), "validation": slice(1000, 1400)}
-    parts["test"] = slice(1400, None)
-    return {name: (X[rows], y[rows]) for name, rows in parts.items()}
-
-
-def load_mnist():
-    """Return MNIST in the paper's split."""
-    return {
-        subset: fetch_mnist(subset=subset, return_X_y=True)
-        for subset in ("train", "validation", "test")
-    }
-
-
-def load_mnist_to_tune():
-    """Return MNIST without its test set, to choose settings by.
-
-    The validation images are halved: settings are compared on the one half, bandwidths
-    chosen on the other.
-    """
-    data = load_mnist()
-    X, y = data["validation"]
-    halves = slice(5000), slice(5000, None)
-    held_out, validation = ((X[half], y[half]) for half in halves)
-    return {"train": data["train"], "validation": validation, "test": held_out}
-
-
-def load_omniglot():
-    """Return Omniglot in the paper's split."""
-    return {
-        subset: fetch_omniglot(subset=subset, return_X_y=True)
-        for subset in ("train", "test", "evaluation")
-    }
-
-
-def load_sprites():
-    """Return Sprites in the published split."""
-    return {
-        subset: fetch_sprites(subset=subset, return_X_y=True)
-        for subset in ("train", "validation", "test")
-    }
-
-
-def load_celeba():
-    """Return CelebA in the paper's split, with the paper's twelve attributes."""
-    parts = {}
-    for subset in ("train", "test"):
-        faces = fetch_celeba(subset=subset)
-        wanted = np.isin(faces.target_names, CELEBA_ATTRIBUTES)
-        parts[subset] = faces.data, faces.target[:, wanted]
-    return parts
-
-
-def load_faces():
-    """Return the ORL faces at 64 x 64, the last two of each person's ten held out.
-
-    The labels are identities, one 0 / 1 column for each, in place of attributes.
-    """
-    from PIL import Image
-
-    parts = {"train": ([], []), "test": ([], [])}
-    with ZipFile(data_home() / "faces" / "orl_faces.zip") as archive:
-        for person in range(40):
-            for k in range(1, 11):
-                picture = archive.read(f"orl_faces/s{person + 1}/{k}.pgm")
-                image = Image.open(BytesIO(picture)).resize((64, 64), Image.BILINEAR)
-                images, labels = parts["test" if k > 8 else "train"]
-                images.append(np.asarray(image, dtype=np.float32).ravel() / 255)
-                labels.append(person)
-    return {
-        name: (np.array(images), np.eye(40, dtype=np.uint8)[labels])
-        for name, (images, labels) in parts.items()
-    }
-
-
-CELEBA_ATTRIBUTES = (
-    "Arched_Eyebrows",
-    "Attractive",
-    "Bangs",
-    "Black_Hair",
-    "Blond_Hair",
-    "Heavy_Makeup",
-    "Male",
-    "Mouth_Slightly_Open",
-    "No_Beard",
-    "Wavy_Hair",
-    "Wearing_Hat",
-    "Wearing_Lipstick",
-)
 
 
 def of_digits(models):

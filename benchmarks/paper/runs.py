@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks._records import environment, train_resumably, write_json
 from benchmarks.paper.measures import MEASURES
-from benchmarks.paper.protocols import protocols, settings_of
+from benchmarks.paper.protocol import settings_of
+from benchmarks.paper.protocols import protocols
 from sklearn_daae._device import resolve_device
 
 RESULTS = Path(__file__).parent / "results"

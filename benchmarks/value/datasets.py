@@ -13,7 +13,7 @@ from sklearn.datasets import (
     load_wine,
 )
 
-from benchmarks.paper.protocols import load_faces
+from benchmarks.paper.data import load_faces
 from sklearn_daae.datasets import fetch_mnist, fetch_omniglot, fetch_sprites
 
 
