@@ -870,12 +870,10 @@ def test_tar_files_that_are_not(home, cache):
 def test_compact_sprites_that_are_not(home, cache):
     (home / "sprites").mkdir(parents=True)
     path = home / "sprites" / "reed2015_sprites.npz"
-    lengths = [7] * 4 + [8] * 4 + [9] * 4 + [6] * 4 + [13] * 4 + [6]
     whole = {
         "labels": np.zeros((1, 7), np.uint8),
         "palette": np.full((3, 4), 7, np.uint8),
         "split": np.array(["test"]),
-        "frames_per_animation": np.array(lengths),
         "frames_000": np.zeros((178, 60, 60), np.uint16),
     }
     for name, value in (
@@ -883,7 +881,6 @@ def test_compact_sprites_that_are_not(home, cache):
         ("frames_000", np.full((178, 60, 60), 3, np.uint16)),
         ("frames_000", np.array([{}], object)),
         ("split", np.array(["none"])),
-        ("frames_per_animation", np.array([178])),
     ):
         np.savez(path, **{**whole, name: value})
         assert_refused(fetch_sprites, home, cache, path.name, "")

@@ -6,7 +6,6 @@ import tarfile
 from collections.abc import Collection
 from os import PathLike
 from pathlib import PurePosixPath
-from zipfile import ZipFile
 
 import numpy as np
 import scipy.io
@@ -14,13 +13,7 @@ from numpy.typing import DTypeLike
 from sklearn.utils import Bunch
 
 from .._sklearn_compat import StrOptions, validate_params
-from ._archives import (
-    Archive,
-    matching_members,
-    reading,
-    refuse_hostile,
-    resolve_data_home,
-)
+from ._archives import Archive, reading, refuse_hostile, resolve_data_home
 from ._cache import Decoded
 from ._fetch import CONSTRAINTS, as_images, description, fetch_images, require, rows_of
 
@@ -214,23 +207,10 @@ def fetch_sprites(
 
 
 def _decode_compact(path):
-    with reading(path):
-        with ZipFile(path) as archive:
-            for name in matching_members(archive, r".+\.npy"):
-                if archive.getinfo(name).file_size > _MAX_SIZE:
-                    raise ValueError(f"{name!r} has more than {_MAX_SIZE} bytes")
-        with np.load(path) as file:
-            attributes, subset = file["labels"], file["split"]
-            colours = file["palette"][:, :3]
-            if file["frames_per_animation"].tolist() != _N_FRAMES:
-                raise ValueError("its animations are not those of the published data")
-        known = np.isin(subset, ["train", "valid", "test"]).all()
-        if len(subset) != len(attributes) or not known:
-            raise ValueError("its split is not one of its characters")
-        subset = np.array([2, 0, 1])[
-            np.searchsorted(["test", "train", "valid"], subset)
-        ]
-        labels, characters = _labels(attributes, subset)
+    with reading(path), np.load(path) as file:
+        colours = file["palette"][:, :3]
+        subset = [("train", "valid", "test").index(name) for name in file["split"]]
+        labels, characters = _labels(file["labels"], np.array(subset))
 
     def blocks():
         with reading(path), np.load(path) as file:
