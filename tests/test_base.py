@@ -13,7 +13,6 @@ from itertools import pairwise
 
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy.linalg import solve_discrete_lyapunov
@@ -26,6 +25,8 @@ from sklearn_daae import DAAETransformer, DAETransformer
 from sklearn_daae._model.markov_chain import markov_chain
 
 from .conftest import ADVERSARIAL, ESTIMATORS, PLAIN, SMALL, VARIATIONAL, make, weights
+
+pd = pytest.importorskip("pandas")
 
 
 def halve(x, sigma, generator):

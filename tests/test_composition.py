@@ -3,8 +3,6 @@
 import os
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 import torch
 from sklearn.base import clone
@@ -23,6 +21,8 @@ from sklearn.svm import SVC
 from sklearn_daae import DAAETransformer, iDAAETransformer
 
 from .conftest import SMALL, make, weights
+
+pd, pl = (pytest.importorskip(name) for name in ("pandas", "polars"))
 
 
 @pytest.fixture

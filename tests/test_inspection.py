@@ -3,9 +3,7 @@
 import subprocess
 import sys
 
-import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -28,8 +26,9 @@ from sklearn_daae.inspection import (
 
 from .conftest import SHORT_TRAINING, SMALL, make
 
+pd, mpl = (pytest.importorskip(name) for name in ("pandas", "matplotlib"))
 mpl.use("agg")
-import matplotlib.pyplot as plt
+plt = pytest.importorskip("matplotlib.pyplot")
 
 IMAGE = {"image_shape": (1, 8, 8)}
 

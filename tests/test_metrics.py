@@ -6,8 +6,6 @@ import tracemalloc
 from functools import partial
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 import scipy.stats
 import torch
@@ -34,6 +32,8 @@ from sklearn_daae.metrics import (
 )
 
 from .conftest import SHORT_TRAINING, SMALL, make
+
+pd, pl = (pytest.importorskip(name) for name in ("pandas", "polars"))
 
 
 @pytest.fixture(scope="module")
