@@ -22,6 +22,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import Callback
 
 from sklearn_daae import DAAETransformer, DAETransformer
+from sklearn_daae._engine.trainer import AutoencoderNet
 from sklearn_daae._model.markov_chain import markov_chain
 
 from .conftest import ADVERSARIAL, ESTIMATORS, PLAIN, SMALL, VARIATIONAL, make, weights
@@ -683,6 +684,27 @@ def test_an_interrupted_fit_is_kept_as_in_scikit_learn(Estimator, X, kind):
     assert model.set_params(callbacks=None).partial_fit(X).n_epochs_ == 5
 
 
+def test_an_interrupt_while_rows_are_watched(X, monkeypatch):
+    """Of the epoch that it ends nothing is recorded, the least loss neither."""
+    measure, calls = AutoencoderNet._validation_error, []
+
+    def interrupted(net, batches):
+        calls.append(batches)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return measure(net, batches)
+
+    monkeypatch.setattr(AutoencoderNet, "_validation_error", interrupted)
+    model = DAETransformer(4, max_epochs=9, early_stopping=True, random_state=0)
+    with pytest.warns(UserWarning, match="interrupted by user after 2 epochs"):
+        model.fit(X)
+    least = {
+        name: min(record[name] for record in model.net_.history)
+        for name in ("train_loss", "valid_loss")
+    }
+    assert model.net_.least_losses_ == least
+
+
 def test_an_interrupt_waits_for_the_end_of_a_step(X, request):
     """It left the encoder a reconstruction's step ahead of the adversary's."""
     # As in a terminal: where tests run in the background, it may be ignored.
@@ -713,7 +735,7 @@ def test_an_interrupt_waits_for_the_end_of_a_step(X, request):
 def test_a_failed_fit_leaves_an_earlier_fit_usable(Estimator, X, method):
     model = make(Estimator).fit(X)
     Z, history = model.transform(X), model.history_
-    model.set_params(callbacks=[Breaks(3 if method != "fit" else 1)])
+    model.set_params(callbacks=[Breaks(4 if method == "warm fit" else 1)])
     if method == "warm fit":
         model.set_params(warm_start=True)
     with pytest.raises(RuntimeError, match="broken"):

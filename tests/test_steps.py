@@ -279,8 +279,8 @@ def test_a_replaced_layer_is_used(perceptron, batch, place, layer):
 
 
 def test_second_derivatives_of_a_fitted_network(X):
-    """A fitted network is out of training, and any module of torch's."""
-    encoder = DAAETransformer(**SMALL, **PLAIN).fit(X).encoder_
+    """Between two steps, a network is any module of torch's, in training, too."""
+    encoder = DAAETransformer(**SMALL, **PLAIN, averaging=False).fit(X).encoder_.train()
     x = torch.from_numpy(X[:2].copy()).requires_grad_()
     (slope,) = torch.autograd.grad(encoder(x).square().sum(), x, create_graph=True)
     (curvature,) = torch.autograd.grad(slope.square().sum(), x)
