@@ -2,17 +2,16 @@
 
 from contextlib import ExitStack, closing, nullcontext
 from copy import deepcopy
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array, check_scalar
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._checks import check_n_components, refuse_change
+from . import _checks
 from ._device import resolve_device
 from ._engine.batches import DTYPES, Batches, Rows, hold_out
 from ._engine.callbacks import EpochProgressBar, SklearnTasks, StopsEarly
@@ -186,6 +185,7 @@ class BaseAutoencoder(
 
     def _read(self, X, device, *, reset=False):
         """Return the rows of a valid X, not yet as the networks see them."""
+        _checks.check_kind(X)
         X = validate_data(
             self,
             X,
@@ -233,9 +233,9 @@ class BaseAutoencoder(
     def _check_going_on(self, rows):
         """Refuse parameters and an X that the fitted networks were not made for."""
         self._check_structure(self.net_.structure, self.n_features_in_)
-        loss = self.reconstruction_loss
-        if loss not in ("auto", self.reconstruction_loss_):
-            refuse_change("reconstruction_loss", self.reconstruction_loss_, loss)
+        loss, before = self.reconstruction_loss, self.reconstruction_loss_
+        if loss not in ("auto", before):
+            _checks.refuse_change("reconstruction_loss", before, loss)
         rows.refuse_large()
         if self.scaling_.kind != "standard":
             fitted = self.scaling_, self.reconstruction_loss_
@@ -245,6 +245,7 @@ class BaseAutoencoder(
         """Return a net with fresh networks and optimisers, for these batches."""
         device = training.source.device
         self._check_structure({}, self.n_features_in_)
+        _checks.warn_of_many_components(self.n_components, self.n_features_in_)
         settings = self._net_settings(device)
         random = private_generator(self.random_state)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
@@ -380,6 +381,7 @@ class BaseAutoencoder(
         X_hat : ndarray of shape (n_samples, n_features), float32
             The reconstructions, in the space of the training data.
         """
+        _checks.check_flag("corrupt", corrupt)
         options = {"corrupt": corrupt, "random_state": random_state}
         return self._trained.reconstruct(self._rows(X), **options)
 
@@ -429,10 +431,11 @@ class BaseAutoencoder(
             there are n_samples * n_rows of them, those from one row together.
         """
         check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        _checks.check_number("n_samples", n_samples, least=1)
+        _checks.check_flag("return_chain", return_chain)
         if n_steps is None:
             n_steps = self._n_steps if X is None else max(1, self._n_steps)
-        check_scalar(n_steps, "n_steps", Integral, min_val=0)
+        _checks.check_number("n_steps", n_steps, least=0)
         if X is not None and Z is not None:
             raise ValueError("Chains start from rows of X or from codes Z: give one.")
 
@@ -502,7 +505,7 @@ class BaseAutoencoder(
     def _check_codes(self, Z, name="Z"):
         """Return codes that are valid, as rows."""
         Z = check_array(Z, dtype=np.float32, input_name=name)
-        check_n_components(Z, name, type(self).__name__, self._n_features_out)
+        _checks.check_n_components(Z, name, type(self).__name__, self._n_features_out)
         return Z
 
     def _draw_codes(self, n_samples, generator):

@@ -1,11 +1,14 @@
 """What values of parameters may be, beyond what scikit-learn's constraints express."""
 
+import warnings
 from inspect import Parameter, signature
 from math import prod
 from numbers import Integral, Real
 
 import numpy as np
+import torch
 from skorch.callbacks import Callback
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 
 def as_pair(value):
@@ -76,12 +79,32 @@ def check_options(parameter, value, options, function):
         )
 
 
+def is_number(value, kind=Real):
+    """Tell whether a value is a number of a kind. Python counts True as one."""
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
+
+
+def check_number(name, value, *, least):
+    """Refuse what is no integer from `least` up."""
+    if not is_number(value, Integral):
+        kind = type(value).__name__
+        raise TypeError(f"{name}={value!r} must be an integer, and is of type {kind}.")
+    if value < least:
+        raise ValueError(f"{name}={value!r} must be at least {least}.")
+
+
+def check_flag(name, value):
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}={value!r} must be True or False.")
+
+
 def check_layer_sizes(name, value):
     """Refuse what are no sizes of hidden layers."""
     if isinstance(value, str):  # "auto"
         return
     sizes = np.atleast_1d(np.asarray(value, dtype=object))
-    if sizes.ndim > 1 or not all(isinstance(s, Integral) and s >= 1 for s in sizes):
+    if sizes.ndim > 1 or not all(is_number(s, Integral) and s >= 1 for s in sizes):
         raise ValueError(
             f"{name}={value!r} must be the sizes of the hidden layers, integers from 1 "
             "up, for example (1000, 1000)."
@@ -90,9 +113,9 @@ def check_layer_sizes(name, value):
 
 def check_image_shape(value):
     """Refuse what is no (channels, height, width)."""
-    sides = np.asarray(value).tolist()
-    are_three = np.shape(sides) == (3,)
-    if not are_three or not all(isinstance(n, Integral) and n >= 1 for n in sides):
+    sides = np.asarray(value, dtype=object)
+    are_three = sides.shape == (3,)
+    if not are_three or not all(is_number(n, Integral) and n >= 1 for n in sides):
         raise ValueError(
             f"image_shape={value!r} must be (channels, height, width), integers from 1 "
             "up, for example (1, 28, 28)."
@@ -111,8 +134,9 @@ def check_image_size(image_shape, n_features):
 
 def check_input_range(value):
     """Refuse what is no (low, high)."""
-    bounds = np.asarray(value).tolist()
-    is_pair = np.shape(bounds) == (2,) and all(isinstance(b, Real) for b in bounds)
+    bounds = np.asarray(value, dtype=object)
+    is_pair = bounds.shape == (2,) and all(map(is_number, bounds))
+    bounds = bounds.astype(float) if is_pair else bounds
     # Less than 256 steps of float32 in between would be a coarse image indeed.
     if (
         not is_pair
@@ -152,3 +176,56 @@ def refuse_change(name, before, now):
         f"optimisers that training goes on with were made with the former. Set {name} "
         "back, or start anew: call fit with warm_start=False."
     )
+
+
+def warn_of_many_components(n_components, n_features):
+    """Warn of codes that are longer than what they stand for."""
+    if n_components > n_features:
+        warnings.warn(
+            f"n_components={n_components} is more than the {n_features} features of X: "
+            "codes of fewer are enough.",
+            stacklevel=6,
+        )
+
+
+def check_kind(X):
+    """Refuse what holds rows, but is not read as an array, and say what is.
+
+    Raises
+    ------
+    TypeError
+        If it is a data set or a loader of torch's, a tensor within a graph, a lazy
+        frame, or has dates and times.
+
+    ValueError
+        If it has more than two axes.
+    """
+    if getattr(X, "ndim", 0) > 2:
+        raise ValueError(
+            f"Found array with dim {X.ndim}, of shape {tuple(X.shape)}, but X must be "
+            "of 2, one row a sample. Give X.reshape(len(X), -1), and the shape of "
+            "images, channels first, by image_shape. Where channels come last: "
+            "X.transpose(0, 3, 1, 2).reshape(len(X), -1)."
+        )
+    kind = type(X).__name__
+    if isinstance(X, DataLoader | Dataset | IterableDataset):
+        raise TypeError(
+            f"X is a {kind}, but must be an array of all rows. Give the array that it "
+            "was made of, or call partial_fit with the rows of each batch."
+        )
+    if isinstance(X, torch.Tensor) and X.requires_grad:
+        raise TypeError("X is a tensor that requires a gradient. Give X.detach().")
+    if hasattr(X, "collect_schema") and hasattr(X, "collect"):
+        raise TypeError(f"X is a {kind}, of which nothing is read. Give X.collect().")
+    types = getattr(X, "dtypes", None)  # of a data frame
+    if types is None:
+        types = [getattr(X, "dtype", None)]
+    names = getattr(X, "columns", ["X"])
+    for name, dtype in zip(names, types, strict=False):
+        is_temporal = getattr(dtype, "is_temporal", lambda: False)  # of polars
+        if getattr(dtype, "kind", None) in ("m", "M") or is_temporal():
+            raise TypeError(
+                f"{name!r} holds dates or times, {dtype}, not numbers. Give what the "
+                "model is to see of them, such as the hour of the day, or the seconds "
+                "since the first."
+            )

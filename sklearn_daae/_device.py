@@ -28,7 +28,10 @@ def resolve_device(device):
         # Reading a value back is what tells a device that is there from one that
         # only has a name, for every kind of device that torch knows.
         torch.zeros(1, device=device).item()
-        return torch.device(device)
+        resolved = torch.device(device)
+        if resolved.type == "cpu" and resolved.index:
+            raise RuntimeError("there is one CPU")  # torch takes any number of it
+        return resolved
     # Which of these depends on what was asked for (an unknown name, no name at all, a
     # build without CUDA, "meta") and on the version of torch.
     except (RuntimeError, TypeError, AssertionError, NotImplementedError) as error:

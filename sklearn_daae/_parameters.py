@@ -28,7 +28,7 @@ from ._model.corruption import Corruption
 from ._model.losses import RECONSTRUCTION_LOSSES
 from ._model.networks import NETWORKS
 from ._random import RandomState
-from ._sklearn_compat import Interval, StrOptions
+from ._sklearn_compat import Interval, InvalidParameterError, StrOptions
 
 # The constraint on the sizes of hidden layers: one, or several.
 LAYER_SIZES = [
@@ -210,6 +210,7 @@ class AutoencoderParameters(BaseEstimator):
         """Check all parameters, together with what no constraint can express."""
         self._validate_params()
         for name, value in self.get_params(deep=False).items():
+            self._refuse_flag(name, value)
             if name.endswith("_layer_sizes"):
                 check_layer_sizes(name, value)
             elif name.endswith("optimizer"):
@@ -227,6 +228,16 @@ class AutoencoderParameters(BaseEstimator):
         self._check_scaling()
         self._check_network()
         self._corruption()
+
+    def _refuse_flag(self, name, value):
+        """Refuse True and False where a number is asked for: Python counts them in."""
+        wanted = self._parameter_constraints.get(name, ())
+        has_number = any(isinstance(one, Interval) for one in wanted)
+        if has_number and isinstance(value, bool | np.bool_):
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {type(self).__name__} must be a number. "
+                f"Got {value!r} instead."
+            )
 
     def _check_scaling(self):
         if self.input_range is not None:

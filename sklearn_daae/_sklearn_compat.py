@@ -1,6 +1,11 @@
 """Everything of scikit-learn that is private or newer than the oldest one supported."""
 
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    validate_params,
+)
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -19,6 +24,7 @@ except ImportError:  # scikit-learn < 1.9
 __all__ = [
     "CallbackSupportMixin",
     "Interval",
+    "InvalidParameterError",
     "StrOptions",
     "validate_params",
     "with_callbacks",

@@ -4,18 +4,23 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from inspect import signature
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.metrics.pairwise import paired_cosine_distances
-from sklearn.utils import Bunch, check_array, check_scalar
+from sklearn.utils import Bunch, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
-from ._checks import check_image_shape, check_image_size
+from ._checks import (
+    check_flag,
+    check_image_shape,
+    check_image_size,
+    check_number,
+    is_number,
+)
 from ._device import resolve_device
 from ._engine.batches import DTYPES
 from ._engine.cuda import working
@@ -133,9 +138,10 @@ def select_bandwidth(
 def _log_likelihoods(X, samples, bandwidths, name, device):
     """Return an array of shape (n_bandwidths, n_rows)."""
     for bandwidth in bandwidths:
-        check_scalar(bandwidth, name, Real, min_val=0, include_boundaries="neither")
-        if not math.isfinite(bandwidth):
-            raise ValueError(f"{name} must be finite, got {bandwidth!r}.")
+        if not is_number(bandwidth):
+            raise TypeError(f"{name}={bandwidth!r} must be a number.")
+        if not 0 < bandwidth < math.inf:
+            raise ValueError(f"{name}={bandwidth!r} must be above 0, and finite.")
     bandwidths = [float(bandwidth) for bandwidth in bandwidths]
     X = check_array(X, dtype=DTYPES, input_name="X")
     samples = check_array(samples, dtype=DTYPES, input_name="samples")
@@ -223,6 +229,7 @@ def reconstruction_error(
     >>> reconstruction_error(model, X, random_state=0) < 0.5
     True
     """
+    check_flag("corrupt", corrupt)
     model, X = find_autoencoder(estimator, X)
     errors = model._trained.squared_errors(
         model._rows(X), corrupt=corrupt, random_state=random_state
@@ -278,7 +285,8 @@ def prior_distance(
     >>> 0 < prior_distance(model, X, random_state=0) < 2
     True
     """
-    check_scalar(n_projections, "n_projections", Integral, min_val=1)
+    check_number("n_projections", n_projections, least=1)
+    check_flag("corrupt", corrupt)
     model, X = find_autoencoder(estimator, X)
     random = private_generator(random_state)
     seeds = random.integers(2**31, size=2).tolist()
@@ -374,7 +382,7 @@ def shift_robustness(
         )
     shifts = [*shifts]
     for shift in shifts:
-        check_scalar(shift, "shifts", Integral)
+        check_number("shifts", shift, least=-math.inf)
     if classifier is not None and y is None:
         raise ValueError("y=None, but classifier needs labels to be scored with.")
 

@@ -39,8 +39,9 @@ def imports(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
             above = package[: len(package) - node.level + 1]
-            module = (*above, *(node.module or "").split("."))
-            yield next(part for part in module if part)
+            module = [*above, *(node.module or "").split(".")]
+            named = [alias.name for alias in node.names]  # of `from . import _checks`
+            yield from [part for part in module if part][:1] or named
 
 
 def floor(name):

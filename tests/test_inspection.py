@@ -338,7 +338,7 @@ def test_prior_match_shows_no_more_than_there_is(model, X):
     assert counts.sum() < 0.6 * display.prior.size
     expected = counts.max() / display.prior.size / (bins[1] - bins[0])
     assert filled.get_xy()[:, 1].max() == pytest.approx(expected)
-    with pytest.raises(ValueError, match="component == 4, must be <= 3"):
+    with pytest.raises(ValueError, match="component=4 must be at most 3"):
         PriorMatchDisplay.from_estimator(model, X, component=4)
 
 

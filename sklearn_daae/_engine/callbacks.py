@@ -139,6 +139,22 @@ class StopsEarly(Callback):
         load_weights(net, self.best_weights_)
 
 
+def refuse_to_watch(callbacks):
+    """Refuse those that wait for the error of rows held out, where there are none.
+
+    skorch's EarlyStopping does, unless it is told otherwise.
+    """
+    for _, callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor.startswith("valid_loss"):
+            name = type(callback).__name__
+            raise ValueError(
+                f"callbacks holds {name}(monitor={monitor!r}), but no rows are held "
+                "out to measure it on. Call fit with early_stopping=True, or give "
+                f"{name}(monitor={monitor.replace('valid', 'train')!r})."
+            )
+
+
 @contextmanager
 def held_back():
     """Hold back an interrupt of the user's, so that no step is left half taken.

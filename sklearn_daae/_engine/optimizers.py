@@ -36,7 +36,7 @@ def split_optimizer(parameter, value):
     optimizer, _ = OPTIMIZERS[name]
     try:
         optimizer([torch.zeros(1)], lr=0.1, **options)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # of any type: betas of one number, say
         raise ValueError(
             f"{parameter}={value!r} has options that torch.optim.{optimizer.__name__} "
             f"refuses: {error}. The learning rate is a parameter of the estimator."

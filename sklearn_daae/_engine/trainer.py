@@ -13,7 +13,7 @@ from skorch.history import History
 from .._device import undisturbed
 from .._random import borrowed_global_generator, seed
 from . import state
-from .callbacks import held_back
+from .callbacks import held_back, refuse_to_watch
 from .cpu import keep_freed_memory
 from .cuda import working
 from .optimizers import EveryUpdate, RunningAverage, make_optimizer
@@ -192,6 +192,16 @@ class AutoencoderNet(NeuralNet):
             if rate != self.learning_rates[update]:
                 for group in self.optimizer_.optimizers[update].param_groups:
                     group["lr"] = rate
+            if rate > 0 and all(
+                group["lr"] == 0
+                for group in self.optimizer_.optimizers[update].param_groups
+            ):
+                warnings.warn(
+                    f"The learning rate of the update {update!r} is 0, as a scheduler "
+                    "or a decay has left it: nothing more is learned. Set another "
+                    "learning_rate than it had.",
+                    stacklevel=4,
+                )
         self.learning_rates = learning_rates
         vars(self).update(settings)
         self._initialize_callbacks()
@@ -215,6 +225,8 @@ class AutoencoderNet(NeuralNet):
         elif self.average_ is None:
             self.average_ = RunningAverage(self.module_, self.n_steps_)
         keep_freed_memory()
+        if validation is None:
+            refuse_to_watch(self.callbacks_)
         datasets = {
             "dataset_train": training.dataset,
             "dataset_valid": None if validation is None else validation.dataset,
@@ -238,7 +250,8 @@ class AutoencoderNet(NeuralNet):
                         raise
                     warnings.warn(
                         f"Training interrupted by user after {n_whole} epochs. The "
-                        "model is kept as it is.",
+                        "model is kept as it is. What this fit is a part of, such as a "
+                        "cross-validation, goes on: interrupt that, too, to end it.",
                         stacklevel=2,
                     )
                     break

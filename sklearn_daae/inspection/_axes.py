@@ -1,5 +1,7 @@
 """Where displays draw."""
 
+from functools import wraps
+
 
 def import_pyplot(display):
     """Return matplotlib.pyplot.
@@ -22,7 +24,26 @@ def import_pyplot(display):
 def make_axes(display, ax, figsize=None):
     """Give a display its `ax_` and `figure_`: those of `ax`, or of a new figure."""
     plt = import_pyplot(type(display))
+    if ax is not None and not hasattr(ax, "figure"):
+        raise TypeError(f"ax={ax!r} must be matplotlib's Axes, or None.")
     if ax is None:
         _, ax = plt.subplots(figsize=figsize, layout="constrained")
     display.ax_, display.figure_ = ax, ax.figure
     return ax
+
+
+def leaves_no_figure(plot):
+    """Have a `plot` that fails close the figure that it has made."""
+
+    @wraps(plot)
+    def wrapper(self, *args, **kwargs):
+        plt = import_pyplot(type(self))
+        before = plt.get_fignums()
+        try:
+            return plot(self, *args, **kwargs)
+        except BaseException:
+            for number in set(plt.get_fignums()).difference(before):
+                plt.close(number)
+            raise
+
+    return wrapper

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.decomposition import PCA
-from sklearn.utils import check_consistent_length, check_scalar, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 
+from .._checks import check_flag, check_number
 from .._pipelines import find_autoencoder
 from .._random import RandomState, private_generator
-from ._axes import import_pyplot, make_axes
+from ._axes import import_pyplot, leaves_no_figure, make_axes
 
 if TYPE_CHECKING:  # matplotlib is optional
     from matplotlib.axes import Axes
@@ -68,6 +68,7 @@ class LatentSpaceDisplay:
         self.y = y
         self.axis_names = axis_names
 
+    @leaves_no_figure
     def plot(
         self, ax: Axes | None = None, *, cmap: str | Colormap | None = None
     ) -> Self:
@@ -163,6 +164,7 @@ class LatentSpaceDisplay:
         display : LatentSpaceDisplay
         """
         import_pyplot(cls)  # before the work
+        check_flag("corrupt", corrupt)
         model, X = find_autoencoder(estimator, X)
         Z = model._trained.encode(
             model._rows(X), corrupt=corrupt, random_state=random_state
@@ -231,6 +233,7 @@ class PriorMatchDisplay:
         self.corrupted_encodings = corrupted_encodings
         self.component = component
 
+    @leaves_no_figure
     def plot(self, ax: Axes | None = None, *, bins: int = 60) -> Self:
         """Draw the histograms, as densities.
 
@@ -321,12 +324,15 @@ class PriorMatchDisplay:
         display : PriorMatchDisplay
         """
         import_pyplot(cls)  # before the work
+        check_flag("corrupt", corrupt)
         model, X = find_autoencoder(estimator, X)
         seeds = private_generator(random_state).integers(2**31, size=3).tolist()
         model._require_prior()  # before the work
         if component is not None:
             last = model._n_features_out - 1
-            check_scalar(component, "component", Integral, min_val=0, max_val=last)
+            check_number("component", component, least=0)
+            if component > last:
+                raise ValueError(f"component={component!r} must be at most {last}.")
         ask, rows = model._trained, model._rows(X)
         codes = ask.encode(rows, draw=True, random_state=seeds[1])
         prior = ask.draw_prior(len(codes), seeds[0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .._checks import check_image_shape
-from ._axes import make_axes
+from ._axes import leaves_no_figure, make_axes
 
 if TYPE_CHECKING:  # matplotlib is optional
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ class GridDisplay:
     value_range: tuple[float, float] | None
     lines_: list
 
+    @leaves_no_figure
     def plot(
         self, ax: Axes | None = None, *, cmap: str | Colormap | None = "gray"
     ) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from .._pipelines import find_autoencoder
-from ._axes import make_axes
+from ._axes import leaves_no_figure, make_axes
 
 if TYPE_CHECKING:  # matplotlib is optional
     from matplotlib.axes import Axes
@@ -48,6 +48,7 @@ class LossCurveDisplay:
         self.history = history
         self.name = name
 
+    @leaves_no_figure
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw one line per loss.
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils import check_scalar
 
+from .._checks import check_flag, check_number
 from .._pipelines import find_autoencoder
 from .._random import RandomState, private_generator
 from ._axes import import_pyplot
@@ -143,7 +142,8 @@ class ReconstructionDisplay(GridDisplay):
         display : ReconstructionDisplay
         """
         import_pyplot(cls)  # before the work
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        check_number("n_samples", n_samples, least=1)
+        check_flag("corrupt", corrupt)
         rows: Any = X
         model, X = find_autoencoder(estimator, rows[:n_samples])
         image_shape = shape_to_draw(image_shape, model)
@@ -301,7 +301,7 @@ class SampleDisplay(GridDisplay):
             if not chosen:
                 raise ValueError("steps=[] must name at least one step of the chains.")
         for t in chosen if is_chain else [chosen or 0]:
-            check_scalar(t, "steps", Integral, min_val=0)
+            check_number("steps", t, least=0)
         samples = model.sample(
             n_samples,
             random_state,
@@ -419,7 +419,7 @@ class InterpolationDisplay(GridDisplay):
         display : InterpolationDisplay
         """
         import_pyplot(cls)  # before the work
-        check_scalar(n_points, "n_points", Integral, min_val=2)
+        check_number("n_points", n_points, least=2)
         if (X is None) == (Z is None):
             raise ValueError("Give either X, two samples, or Z, two codes.")
         model, X = find_autoencoder(estimator, X)
