@@ -1,17 +1,18 @@
 """Adversarial autoencoders: what they share, the AAE, the DAAE and the iDAAE."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import ClassVar
 
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
 from ._model.losses import ADVERSARIAL_LOSSES
 from ._model.objectives import AdversarialObjective, BalancedObjective
 from ._model.priors import Prior
-from ._parameters import LAYER_SIZES, CorruptionParameters, estimator
+from ._parameters import LAYER_SIZES, CorruptionParameters, Network, estimator
 from ._sklearn_compat import Interval, StrOptions
 
 # What "auto" is: see the estimators' parameter.
@@ -28,7 +29,7 @@ class AdversarialAutoencoder(BaseAutoencoder):
     adversarial_weight: float | str = "auto"
     adversarial_loss: str = "non_saturating"
     discriminator_layer_sizes: str | Sequence[int] = "auto"
-    discriminator: Callable[[int], torch.nn.Module] | None = None
+    discriminator: Network | None = None
     discriminator_optimizer: str | tuple[str, dict] | None = None
     discriminator_learning_rate: float | None = None
 
@@ -42,7 +43,7 @@ class AdversarialAutoencoder(BaseAutoencoder):
         ],
         "adversarial_loss": [StrOptions(set(ADVERSARIAL_LOSSES))],
         "discriminator_layer_sizes": LAYER_SIZES,
-        "discriminator": [callable, None],
+        "discriminator": [callable, BaseEstimator, None],
         "discriminator_optimizer": "no_validation",
         "discriminator_learning_rate": [
             Interval(Real, 0, None, closed="neither"),
@@ -123,9 +124,9 @@ class AAETransformer(AdversarialAutoencoder):
         Sizes of the discriminator's hidden layers, input side first. "auto" is (64,
         64).
 
-    discriminator : callable, default=None
-        Makes your own `torch.nn.Module` instead, from the size of a code:
-        ``discriminator(n_components)``. Its output, one for each code, is a logit.
+    discriminator : callable, torch.nn.Module or estimator, default=None
+        Your own network instead, likewise: ``discriminator(n_components)``. Its output,
+        one for each code, is a logit.
 
     discriminator_optimizer : str or (str, dict), default=None
         Optimiser of the discriminator. None is the same as `optimizer`.
@@ -156,10 +157,12 @@ class AAETransformer(AdversarialAutoencoder):
         order: ``X.transpose(0, 3, 1, 2).reshape(len(X), -1)`` where the channels come
         last. The network "conv" takes any height and width from 16 up.
 
-    encoder, decoder : callable, default=None
-        Makes your own `torch.nn.Module` instead, from the sizes of its input and
-        output: ``encoder(n_features, n_components)`` and ``decoder(n_components,
-        n_features)``. The decoder of the loss "bce" gives logits.
+    encoder, decoder : callable, torch.nn.Module or estimator, default=None
+        Your own network instead: what makes a module, from the sizes of its input and
+        output, ``encoder(n_features, n_components)`` and ``decoder(n_components,
+        n_features)``; a module; or a fitted estimator of this package, whose network is
+        begun from. It is copied, and never trained in place. The decoder of the loss
+        "bce" gives logits.
 
     scaling : {"auto", "standard", "range", None}, default="auto"
         How X is mapped as it is read, batch by batch; all that is in the space of X is
@@ -401,9 +404,9 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         Sizes of the discriminator's hidden layers, input side first. "auto" is (64,
         64).
 
-    discriminator : callable, default=None
-        Makes your own `torch.nn.Module` instead, from the size of a code:
-        ``discriminator(n_components)``. Its output, one for each code, is a logit.
+    discriminator : callable, torch.nn.Module or estimator, default=None
+        Your own network instead, likewise: ``discriminator(n_components)``. Its output,
+        one for each code, is a logit.
 
     discriminator_optimizer : str or (str, dict), default=None
         Optimiser of the discriminator. None is the same as `optimizer`.
@@ -434,10 +437,12 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         order: ``X.transpose(0, 3, 1, 2).reshape(len(X), -1)`` where the channels come
         last. The network "conv" takes any height and width from 16 up.
 
-    encoder, decoder : callable, default=None
-        Makes your own `torch.nn.Module` instead, from the sizes of its input and
-        output: ``encoder(n_features, n_components)`` and ``decoder(n_components,
-        n_features)``. The decoder of the loss "bce" gives logits.
+    encoder, decoder : callable, torch.nn.Module or estimator, default=None
+        Your own network instead: what makes a module, from the sizes of its input and
+        output, ``encoder(n_features, n_components)`` and ``decoder(n_components,
+        n_features)``; a module; or a fitted estimator of this package, whose network is
+        begun from. It is copied, and never trained in place. The decoder of the loss
+        "bce" gives logits.
 
     scaling : {"auto", "standard", "range", None}, default="auto"
         How X is mapped as it is read, batch by batch; all that is in the space of X is
@@ -682,9 +687,9 @@ class iDAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         Sizes of the discriminator's hidden layers, input side first. "auto" is (64,
         64).
 
-    discriminator : callable, default=None
-        Makes your own `torch.nn.Module` instead, from the size of a code:
-        ``discriminator(n_components)``. Its output, one for each code, is a logit.
+    discriminator : callable, torch.nn.Module or estimator, default=None
+        Your own network instead, likewise: ``discriminator(n_components)``. Its output,
+        one for each code, is a logit.
 
     discriminator_optimizer : str or (str, dict), default=None
         Optimiser of the discriminator. None is the same as `optimizer`.
@@ -715,10 +720,12 @@ class iDAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         order: ``X.transpose(0, 3, 1, 2).reshape(len(X), -1)`` where the channels come
         last. The network "conv" takes any height and width from 16 up.
 
-    encoder, decoder : callable, default=None
-        Makes your own `torch.nn.Module` instead, from the sizes of its input and
-        output: ``encoder(n_features, n_components)`` and ``decoder(n_components,
-        n_features)``. The decoder of the loss "bce" gives logits.
+    encoder, decoder : callable, torch.nn.Module or estimator, default=None
+        Your own network instead: what makes a module, from the sizes of its input and
+        output, ``encoder(n_features, n_components)`` and ``decoder(n_components,
+        n_features)``; a module; or a fitted estimator of this package, whose network is
+        begun from. It is copied, and never trained in place. The decoder of the loss
+        "bce" gives logits.
 
     scaling : {"auto", "standard", "range", None}, default="auto"
         How X is mapped as it is read, batch by batch; all that is in the space of X is

@@ -21,7 +21,7 @@ from ._engine.inference import Inference
 from ._engine.state import net_unchanged_on_error, unchanged_on_error, unfit
 from ._engine.trainer import AutoencoderNet, DivergenceError, learning
 from ._model.losses import RECONSTRUCTION_LOSSES
-from ._model.module import Autoencoder, start_as_pca
+from ._model.module import AsModule, Autoencoder, start_as_pca
 from ._model.networks import make_network
 from ._model.scaling import choose_loss_and_scaling, refuse_range
 from ._parameters import AutoencoderParameters
@@ -102,7 +102,6 @@ class BaseAutoencoder(
             held_out = splitter if self.early_stopping else None
             net, training, validation = self._begin(rows, goes_on, held_out)
             net.splitter_ = splitter
-
             observers = []
             if validation is not None:
                 tol = self.tol * validation.variance()
@@ -192,8 +191,7 @@ class BaseAutoencoder(
             reset=reset,
             dtype=DTYPES,
             order="C",
-            # Nothing can be learned from one, to begin with.
-            ensure_min_samples=2 if reset else 1,
+            ensure_min_samples=2 if reset else 1,  # one tells nothing, to begin with
         )
         return Rows(X, device)
 
@@ -222,12 +220,9 @@ class BaseAutoencoder(
         """Choose what X is mapped by, and the loss, from what it is like."""
         statistics = rows.statistics()
         rows.refuse_large()
+        input_range, loss = self._structure()["input_range"], self.reconstruction_loss
         self.scaling_, self.reconstruction_loss_ = choose_loss_and_scaling(
-            self.scaling,
-            self._structure()["input_range"],
-            self.reconstruction_loss,
-            statistics,
-            rows.X.dtype,
+            self.scaling, input_range, loss, statistics, rows.X.dtype
         )
 
     def _check_going_on(self, rows):
@@ -254,18 +249,22 @@ class BaseAutoencoder(
             generator = torch_generator(random, cpu)
             parts = self._resolved(len(training.source))
             sizes = self._network_sizes()
+            networks = {
+                name: self._make_network(name, sizes[name], generator, parts)
+                for name in sizes
+            }
+            if self._has_own_networks():  # which stay as they are, and share as they do
+                networks = deepcopy(networks)
             module = Autoencoder(
-                **{
-                    name: self._make_network(name, sizes[name], generator, parts)
-                    for name in sizes
-                },
+                **networks,
                 n_components=self.n_components,
                 sigmoid_output=self.reconstruction_loss_ == "bce",
                 scaling=self.scaling_,
             )
             module.float().check_shapes(sizes)
-            objective = settings["objective"]
-            start_as_pca(module, training, objective, random, generator)
+            if self.encoder is self.decoder is None:
+                objective = settings["objective"]
+                start_as_pca(module, training, objective, random, generator)
         net = AutoencoderNet(
             module,
             RECONSTRUCTION_LOSSES[self.reconstruction_loss_],
@@ -304,7 +303,8 @@ class BaseAutoencoder(
 
     def _make_network(self, name, sizes, generator, parts):
         """Return the user's own network, or one of ours."""
-        return make_network(name, getattr(self, name), sizes, generator, parts)
+        own = _checks.network_of(name, getattr(self, name))
+        return make_network(name, own, sizes, generator, parts)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Encode X.
@@ -485,6 +485,35 @@ class BaseAutoencoder(
             The mean of `score_samples`. Higher is better.
         """
         return float(self.score_samples(X).mean(dtype=np.float64))
+
+    def as_module(self, call: str) -> torch.nn.Module:
+        """Return a module that does what a call does: for torch, without scikit-learn.
+
+        Parameters
+        ----------
+        call : {"transform", "inverse_transform", "reconstruct"}
+            The call.
+
+        Returns
+        -------
+        module : torch.nn.Module
+            From a tensor of rows of X, or of codes, to what the call returns,
+            differentiable, with scaling and sigmoid. Its weights are a copy, which may
+            be trained, for instance as a part of a classifier; it can be traced and
+            exported.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAETransformer(2, max_epochs=1, random_state=0).fit(X)
+        >>> encode = model.as_module("transform")
+        >>> encode(torch.from_numpy(X[:3])).shape
+        torch.Size([3, 2])
+        """
+        return AsModule(self._trained.module, call)
 
     @property
     def _trained(self):

@@ -7,6 +7,8 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -176,6 +178,30 @@ def refuse_change(name, before, now):
         f"optimisers that training goes on with were made with the former. Set {name} "
         "back, or start anew: call fit with warm_start=False."
     )
+
+
+def network_of(name, own):
+    """Return the network of a fitted estimator that is given for one, or what else is.
+
+    Parameters
+    ----------
+    name : {"encoder", "decoder", "discriminator"}
+        The parameter.
+
+    own : object
+        Its value.
+    """
+    fitted = own.estimator if isinstance(own, FrozenEstimator) else own
+    if not isinstance(fitted, BaseEstimator):
+        return own
+    network = getattr(fitted, f"{name}_", None)
+    if network is None:
+        raise ValueError(
+            f"{name}={own!r} has no {name}_ to begin from: it is not fitted, or of "
+            "another kind. Fit it first; and where it is cloned, as in a search, give "
+            "FrozenEstimator(estimator) of sklearn.frozen, which stays fitted."
+        )
+    return network
 
 
 def warn_of_many_components(n_components, n_features):

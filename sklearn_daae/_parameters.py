@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature, signature
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import Any, ClassVar, Self, TypeAlias, dataclass_transform
 
 import numpy as np
 import torch
@@ -53,6 +53,9 @@ _PUBLISHED = {
     "scaling": None,
     "averaging": False,
 }
+
+# What gives a network: what makes one, one, or a fitted estimator.
+Network: TypeAlias = Callable[..., torch.nn.Module] | torch.nn.Module | BaseEstimator
 
 # The networks that a model may have, each a parameter and a part of its module.
 NETWORK_NAMES = ("encoder", "decoder", "discriminator")
@@ -118,8 +121,8 @@ class AutoencoderParameters(BaseEstimator):
     decoder_layer_sizes: str | Sequence[int] = "auto"
     network: str | tuple[str, dict] = "mlp"
     image_shape: tuple[int, int, int] | None = None
-    encoder: Callable[[int, int], torch.nn.Module] | None = None
-    decoder: Callable[[int, int], torch.nn.Module] | None = None
+    encoder: Network | None = None
+    decoder: Network | None = None
     scaling: str | None = "auto"
     input_range: tuple[float, float] | None = None
     optimizer: str | tuple[str, dict] = ("adam", {"betas": (0.5, 0.99)})
@@ -146,8 +149,8 @@ class AutoencoderParameters(BaseEstimator):
         "decoder_layer_sizes": LAYER_SIZES,
         "network": "no_validation",  # those below say more themselves
         "image_shape": "no_validation",
-        "encoder": [callable, None],
-        "decoder": [callable, None],
+        "encoder": [callable, BaseEstimator, None],
+        "decoder": [callable, BaseEstimator, None],
         "scaling": [StrOptions({"auto", "standard", "range"}), None],
         "input_range": "no_validation",
         "optimizer": "no_validation",
@@ -213,14 +216,10 @@ class AutoencoderParameters(BaseEstimator):
             self._refuse_flag(name, value)
             if name.endswith("_layer_sizes"):
                 check_layer_sizes(name, value)
-            elif name.endswith("optimizer"):
-                if value is not None or name == "optimizer":
-                    split_optimizer(name, value)
-            elif name in NETWORK_NAMES and isinstance(value, torch.nn.Module):
-                raise ValueError(
-                    f"{name} must be a callable that makes a module, for example a "
-                    f"class or a function, but it is a module: {value!r}."
-                )
+            elif name == "optimizer" or (
+                name.endswith("optimizer") and value is not None
+            ):
+                split_optimizer(name, value)
         for callback in self.callbacks or []:
             check_callback(callback)
         if self.image_shape is not None:

@@ -106,11 +106,13 @@ class VAETransformer(VariationalAutoencoder):
         order: ``X.transpose(0, 3, 1, 2).reshape(len(X), -1)`` where the channels come
         last. The network "conv" takes any height and width from 16 up.
 
-    encoder, decoder : callable, default=None
-        Makes your own `torch.nn.Module` instead, from the sizes of its input and
-        output: ``encoder(n_features, 2 * n_components)``, which gives the means of the
+    encoder, decoder : callable, torch.nn.Module or estimator, default=None
+        Your own network instead: what makes a module, from the sizes of its input and
+        output, ``encoder(n_features, 2 * n_components)``, which gives the means of the
         code and then the logarithms of its variances, and ``decoder(n_components,
-        n_features)``. The decoder of the loss "bce" gives logits.
+        n_features)``; a module; or a fitted estimator of this package, whose network is
+        begun from. It is copied, and never trained in place. The decoder of the loss
+        "bce" gives logits.
 
     scaling : {"auto", "standard", "range", None}, default="auto"
         How X is mapped as it is read, batch by batch; all that is in the space of X is
@@ -337,11 +339,13 @@ class DVAETransformer(CorruptionParameters, VariationalAutoencoder):
         order: ``X.transpose(0, 3, 1, 2).reshape(len(X), -1)`` where the channels come
         last. The network "conv" takes any height and width from 16 up.
 
-    encoder, decoder : callable, default=None
-        Makes your own `torch.nn.Module` instead, from the sizes of its input and
-        output: ``encoder(n_features, 2 * n_components)``, which gives the means of the
+    encoder, decoder : callable, torch.nn.Module or estimator, default=None
+        Your own network instead: what makes a module, from the sizes of its input and
+        output, ``encoder(n_features, 2 * n_components)``, which gives the means of the
         code and then the logarithms of its variances, and ``decoder(n_components,
-        n_features)``. The decoder of the loss "bce" gives logits.
+        n_features)``; a module; or a fitted estimator of this package, whose network is
+        begun from. It is copied, and never trained in place. The decoder of the loss
+        "bce" gives logits.
 
     scaling : {"auto", "standard", "range", None}, default="auto"
         How X is mapped as it is read, batch by batch; all that is in the space of X is

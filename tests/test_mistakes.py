@@ -104,7 +104,8 @@ PARAMETERS = {
     "reconstruction_loss": [("l2", "'mse'")],
     "update": [("both", "'joint'")],
     "encoder": [
-        (torch.nn.Linear(64, 2), "it is a module"),
+        (torch.nn.Linear(64, 3), "must map (n_samples, 64) to (n_samples, 2)"),
+        (DAETransformer(), "it is not fitted"),
         (lambda d: torch.nn.Linear(d, 2), "was called as encoder(64, 2)"),
         (lambda d, k: torch.nn.Linear(k, d), "must map (n_samples, 64)"),
         (FixedBatch, "must map (n_samples, 64) to (n_samples, 2)"),

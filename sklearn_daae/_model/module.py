@@ -1,6 +1,7 @@
 """The networks of one model, and where they begin."""
 
 from contextlib import nullcontext
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from .._random import borrowed_global_generator
 from .networks import WithShortcut
+from .scaling import WIDE_TYPES
 
 # Components of less than this part of the first one's variance are rounding.
 _LEAST_VARIANCE = 1e-7
@@ -89,7 +91,7 @@ class Autoencoder(nn.Module):
         self.eval()
         for name, (n_in, n_out) in sizes.items():
             must = (
-                f"The module that the parameter {name!r} makes must map (n_samples, "
+                f"The module that the parameter {name!r} gives must map (n_samples, "
                 f"{n_in}) to (n_samples, {n_out})"
             )
             if name == "encoder" and n_out == 2 * self.n_components:
@@ -101,6 +103,51 @@ class Autoencoder(nn.Module):
             if not isinstance(out, torch.Tensor) or out.shape != (2, n_out):
                 got = tuple(out.shape) if hasattr(out, "shape") else type(out).__name__
                 raise ValueError(f"{must}, but it maps (2, {n_in}) to {got}.")
+
+
+class AsModule(nn.Module):
+    """What one of an estimator's calls does with rows, for torch alone.
+
+    Parameters
+    ----------
+    module : Autoencoder
+        Whose networks are copied.
+
+    call : {"transform", "inverse_transform", "reconstruct"}
+        The call.
+    """
+
+    def __init__(self, module, call):
+        super().__init__()
+        calls = "transform", "inverse_transform", "reconstruct"
+        if call not in calls:
+            raise ValueError(f"call={call!r} must be one of {', '.join(calls)}.")
+        self.call = call
+        self.encoder = None if call == calls[1] else deepcopy(module.encoder)
+        self.decoder = None if call == calls[0] else deepcopy(module.decoder)
+        self.n_components = module.n_components
+        self.sigmoid_output = module.sigmoid_output
+        self.is_scaled = module.scaling.kind is not None
+        dtype = torch.from_numpy(np.empty(0, module.scaling.dtype)).dtype
+        for name in ("shift", "scale"):
+            value = torch.as_tensor(getattr(module.scaling, name), dtype=dtype)
+            self.register_buffer(name, value)
+
+    def forward(self, x):
+        """Return what the call returns of rows, or of codes."""
+        if self.encoder is not None:
+            x = self.encoder(self._seen(x))[:, : self.n_components]
+        if self.decoder is not None:
+            x = self.decoder(x.float())
+            x = torch.sigmoid(x) if self.sigmoid_output else x
+            x = x * self.scale + self.shift if self.is_scaled else x
+        return x
+
+    def _seen(self, x):
+        if not self.is_scaled:
+            return x.float()
+        x = x.double() if x.dtype in WIDE_TYPES else x.float()
+        return ((x - self.shift.to(x.dtype)) / self.scale.to(x.dtype)).float()
 
 
 def start_as_pca(module, batches, objective, random, generator):

@@ -112,8 +112,9 @@ def make_network(name, make, sizes, generator, parts):
     ----------
     name : {"encoder", "decoder", "discriminator"}
 
-    make : callable or None
-        The user's, called with the sizes; a discriminator's with the first alone.
+    make : torch.nn.Module, callable or None
+        The user's. What is no module is called with the sizes; for a discriminator,
+        with the first alone.
 
     sizes : (int, int)
         Numbers of inputs and outputs.
@@ -131,6 +132,8 @@ def make_network(name, make, sizes, generator, parts):
         if name in NETWORKS[kind]:
             return NETWORKS[kind][name](*arguments, **options)
         return multilayer_perceptron(*arguments, shortcut=False)
+    if isinstance(make, nn.Module):
+        return make
     sizes = sizes[:1] if name == "discriminator" else sizes
     try:
         network = make(*sizes)
