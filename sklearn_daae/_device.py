@@ -57,13 +57,13 @@ def undisturbed(device, *, learns):
     learns : bool
         Whether with gradients.
     """
-    default = nullcontext()
+    # Each of these takes as long as a small network does with a row: only where needed.
+    default = autocast = grad = nullcontext()
     if torch.get_default_device().type != "cpu":
         default = torch.device("cpu")
-    with (
-        default,
-        torch.autocast(device.type, enabled=False),
-        torch.inference_mode(not learns),
-        torch.set_grad_enabled(learns),
-    ):
+    if torch.is_autocast_enabled(device.type):
+        autocast = torch.autocast(device.type, enabled=False)
+    if learns:
+        grad = torch.enable_grad()
+    with default, autocast, torch.inference_mode(not learns), grad:
         yield

@@ -31,6 +31,8 @@ def private_generator(random_state):
     """
     if random_state is None:
         return np.random.default_rng()
+    if isinstance(random_state, int) and 0 <= random_state < 2**32:
+        return np.random.default_rng(random_state)  # a tenth of the time of the rest
     state = check_random_state(random_state)  # refuses what is no seed
     if state is random_state:
         random_state = state.randint(2**31, size=4)

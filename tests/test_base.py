@@ -880,15 +880,13 @@ def test_own_modules(Estimator, X):
     ],
 )
 def test_own_modules_of_the_wrong_shape(X, name, make, message):
-    with pytest.raises(ValueError, match=rf"'{name}' makes must map.*{message}"):
+    with pytest.raises(ValueError, match=rf"'{name}' gives must map.*{message}"):
         DAAETransformer(**SMALL, **{name: make}).fit(X)
 
 
 def test_own_module_that_is_none(X):
     with pytest.raises(TypeError, match=r"must return a torch\.nn\.Module"):
         DAAETransformer(**SMALL, encoder=lambda d, k: "network").fit(X)
-    with pytest.raises(ValueError, match="encoder must be a callable that makes"):
-        DAAETransformer(**SMALL, encoder=torch.nn.Linear(64, 4)).fit(X)
 
 
 def test_own_modules_train_in_training_mode(Estimator, X):

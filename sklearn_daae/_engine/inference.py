@@ -15,10 +15,15 @@ _BATCH_VALUES = 2**21
 
 
 @contextmanager
-def asking(net, random_state):
-    """Yield a generator on the net's device, and what lets other threads go first."""
-    random = private_generator(random_state)
-    device = net.device
+def asking(net, random_state, *, draws=True):
+    """Yield a generator on the net's device, and what lets other threads go first.
+
+    Where nothing `draws`, there is no generator: to make one takes as long as a small
+    network does with a row.
+    """
+    device, generator = net.device, None
+    draws = draws or net.draws_globally
+    random = private_generator(random_state) if draws else None
     with (
         working(device) as give_way,
         undisturbed(device, learns=False),
@@ -26,7 +31,9 @@ def asking(net, random_state):
     ):
         # Of global generators there is a lock, which is held here.
         no_way = net.draws_globally
-        yield torch_generator(random, device), (lambda: None) if no_way else give_way
+        if draws:
+            generator = torch_generator(random, device)
+        yield generator, (lambda: None) if no_way else give_way
 
 
 class Inference:
@@ -60,19 +67,22 @@ class Inference:
                 return self.objective.draw_code(x, self.module, generator)
             return self.module.encode(x)
 
-        return self._map(encode, rows, self.module.n_components, random_state)
+        options = {"random_state": random_state, "draws": corrupt or draw}
+        return self._map(encode, rows, self.module.n_components, **options)
 
     def decode(self, codes):
         """Return R(z), as rows of X."""
-        return self._map_back(lambda z, _: self.module.decode(z), codes, 0)
+        return self._map_back(lambda z, _: self.module.decode(z), codes, draws=False)
 
     def corrupt(self, rows, random_state):
         """Return C(x), as rows of X."""
-        return self._map_back(self.objective.corruption, rows, random_state)
+        options = {"random_state": random_state, "draws": True}
+        return self._map_back(self.objective.corruption, rows, **options)
 
     def reconstruct(self, rows, *, corrupt, random_state):
         """Return R(E(C(x))), or R(E(x)), as rows of X."""
-        return self._map_back(self._denoising(corrupt), rows, random_state)
+        options = {"random_state": random_state, "draws": corrupt}
+        return self._map_back(self._denoising(corrupt), rows, **options)
 
     def squared_errors(self, rows, *, corrupt=False, random_state=0, in_units=True):
         """Return the squared error of each reconstruction, the mean over features.
@@ -87,7 +97,8 @@ class Inference:
                 error = self.scaling.in_units(error)
             return error.square().mean(1, keepdim=True)
 
-        return self._map(squared_error, rows, 1, random_state).ravel()
+        options = {"random_state": random_state, "draws": corrupt}
+        return self._map(squared_error, rows, 1, **options).ravel()
 
     def draw_prior(self, n_samples, random_state):
         """Return draws from the prior."""
@@ -158,24 +169,25 @@ class Inference:
 
         return denoise
 
-    def _map(self, function, rows, n_columns, random_state, dtype=np.float32):
+    def _map(
+        self, function, rows, n_columns, *, draws, random_state=0, dtype=np.float32
+    ):
         """Apply a function of a batch and a generator to all rows."""
         out = np.empty((len(rows), n_columns), dtype=dtype)
-        with asking(self.net, random_state) as (generator, give_way):
+        with asking(self.net, random_state, draws=draws) as (generator, give_way):
             for batch in self._slices(len(rows)):
                 out[batch] = function(rows[batch], generator).cpu().numpy()
                 give_way()
         return out
 
-    def _map_back(self, function, rows, random_state):
+    def _map_back(self, function, rows, **options):
         """Do the same with a function to what networks see, and return it as X."""
-        return self._map(
-            lambda x, generator: self.scaling.invert(function(x, generator)),
-            rows,
-            self.n_features,
-            random_state,
-            self.scaling.dtype,
-        )
+
+        def of_x(x, generator):
+            return self.scaling.invert(function(x, generator))
+
+        options = {**options, "dtype": self.scaling.dtype}
+        return self._map(of_x, rows, self.n_features, **options)
 
     def _slices(self, n_rows):
         """Yield slices of the rows, in batches of bounded size."""
