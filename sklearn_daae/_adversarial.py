@@ -134,8 +134,10 @@ class AAETransformer(AdversarialAutoencoder):
     discriminator_learning_rate : float, default=None
         Learning rate of the discriminator. None is the same as `learning_rate`.
 
-    reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
-        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where X
+    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"}, default="auto"
+        Binary cross-entropy, for X in [0, 1]; squared or absolute error; or Huber's,
+        which is half the squared one up to a difference of 1, and linear beyond, so
+        that few values that are far off count for less. "auto" is "bce" where X
         is not standardised, lies in [0, 1] and has a standard deviation of at least
         0.1, else "mse"; name one where parts of the data that are fitted apart, as in
         cross-validation, may differ in that.
@@ -150,7 +152,10 @@ class AAETransformer(AdversarialAutoencoder):
         False})`` is always without); or the paper's convolutional network for images,
         which needs `image_shape` and no layer sizes: four convolutions of stride 2,
         with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
-        for a CPU. A discriminator is a multilayer perceptron either way.
+        for a CPU. Options of both: "activation" ("relu", "leaky_relu", "elu", "gelu",
+        "silu", "tanh"), "dropout" and "batch_norm", as in ``("mlp", {"activation":
+        "gelu", "dropout": 0.1, "batch_norm": True})``. A discriminator is a multilayer
+        perceptron with ReLU either way.
 
     image_shape : (int, int, int), default=None
         Channels, height and width of the image that each row of X is, flattened in that
@@ -414,8 +419,10 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
     discriminator_learning_rate : float, default=None
         Learning rate of the discriminator. None is the same as `learning_rate`.
 
-    reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
-        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where X
+    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"}, default="auto"
+        Binary cross-entropy, for X in [0, 1]; squared or absolute error; or Huber's,
+        which is half the squared one up to a difference of 1, and linear beyond, so
+        that few values that are far off count for less. "auto" is "bce" where X
         is not standardised, lies in [0, 1] and has a standard deviation of at least
         0.1, else "mse"; name one where parts of the data that are fitted apart, as in
         cross-validation, may differ in that.
@@ -430,7 +437,10 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         False})`` is always without); or the paper's convolutional network for images,
         which needs `image_shape` and no layer sizes: four convolutions of stride 2,
         with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
-        for a CPU. A discriminator is a multilayer perceptron either way.
+        for a CPU. Options of both: "activation" ("relu", "leaky_relu", "elu", "gelu",
+        "silu", "tanh"), "dropout" and "batch_norm", as in ``("mlp", {"activation":
+        "gelu", "dropout": 0.1, "batch_norm": True})``. A discriminator is a multilayer
+        perceptron with ReLU either way.
 
     image_shape : (int, int, int), default=None
         Channels, height and width of the image that each row of X is, flattened in that
@@ -697,8 +707,10 @@ class iDAAETransformer(CorruptionParameters, AdversarialAutoencoder):
     discriminator_learning_rate : float, default=None
         Learning rate of the discriminator. None is the same as `learning_rate`.
 
-    reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
-        Binary cross-entropy, for X in [0, 1], or squared error. "auto" is "bce" where X
+    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"}, default="auto"
+        Binary cross-entropy, for X in [0, 1]; squared or absolute error; or Huber's,
+        which is half the squared one up to a difference of 1, and linear beyond, so
+        that few values that are far off count for less. "auto" is "bce" where X
         is not standardised, lies in [0, 1] and has a standard deviation of at least
         0.1, else "mse"; name one where parts of the data that are fitted apart, as in
         cross-validation, may differ in that.
@@ -713,7 +725,10 @@ class iDAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         False})`` is always without); or the paper's convolutional network for images,
         which needs `image_shape` and no layer sizes: four convolutions of stride 2,
         with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
-        for a CPU. A discriminator is a multilayer perceptron either way.
+        for a CPU. Options of both: "activation" ("relu", "leaky_relu", "elu", "gelu",
+        "silu", "tanh"), "dropout" and "batch_norm", as in ``("mlp", {"activation":
+        "gelu", "dropout": 0.1, "batch_norm": True})``. A discriminator is a multilayer
+        perceptron with ReLU either way.
 
     image_shape : (int, int, int), default=None
         Channels, height and width of the image that each row of X is, flattened in that

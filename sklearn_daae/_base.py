@@ -285,7 +285,7 @@ class BaseAutoencoder(
         }
         return {
             "objective": objective,
-            "draws_globally": objective.draws_globally or self._has_own_networks(),
+            "draws_globally": objective.draws_globally or self._draws_globally(),
             "has_own_networks": self._has_own_networks(),
             "optimizers": {name: optimizer for name, (optimizer, _) in chosen.items()},
             "learning_rates": {name: rate for name, (_, rate) in chosen.items()},

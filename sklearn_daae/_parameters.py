@@ -26,7 +26,7 @@ from ._checks import (
 from ._engine.optimizers import split_optimizer
 from ._model.corruption import Corruption
 from ._model.losses import RECONSTRUCTION_LOSSES
-from ._model.networks import NETWORKS
+from ._model.networks import NETWORKS, check_network_options
 from ._random import RandomState
 from ._sklearn_compat import Interval, InvalidParameterError, StrOptions
 
@@ -263,6 +263,7 @@ class AutoencoderParameters(BaseEstimator):
         name, options = split_choice("network", self.network, NETWORKS, example)
         for make in NETWORKS[name].values():
             check_options("network", self.network, options, make)
+        check_network_options(self.network, options)
         if name == "conv" and None in (self.encoder, self.decoder):
             if self.image_shape is None:
                 raise ValueError(
@@ -325,9 +326,10 @@ class AutoencoderParameters(BaseEstimator):
             "discriminator_layer_sizes": _DISCRIMINATOR_LAYER_SIZES,
         }
         resolved = {name: sizes[name] for name in sizes if structure[name] == "auto"}
-        if structure["network"] == ("mlp", {}):
-            shortcut = _HAS_SHORTCUT[few_or_many]
-            resolved["network"] = "mlp", {"shortcut": shortcut}
+        kind, options = structure["network"]
+        if kind == "mlp":
+            options = {"shortcut": _HAS_SHORTCUT[few_or_many], **options}
+            resolved["network"] = kind, options
         return {**structure, **resolved}
 
     def _n_epochs(self, n_samples, n_features):
@@ -347,6 +349,11 @@ class AutoencoderParameters(BaseEstimator):
 
     def _has_own_networks(self):
         return any(getattr(self, name, None) is not None for name in NETWORK_NAMES)
+
+    def _draws_globally(self):
+        """Tell whether networks may draw random numbers: the user's, and dropout."""
+        _, options = self._structure()["network"]
+        return self._has_own_networks() or bool(options.get("dropout"))
 
     def _corruption(self):
         """Return the corruption process, of level 0 in models that corrupt nothing."""

@@ -82,12 +82,13 @@ class VAETransformer(VariationalAutoencoder):
         the KL divergence is known in closed form. For any other, take an adversary:
         `AAETransformer`.
 
-    reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
-        The likelihood p(x | z): "bce" has Bernoulli variables, for X in [0, 1], and
-        "mse" Gaussian ones of variance 1. "auto" is "bce" where X is not standardised,
-        lies in [0, 1] and has a standard deviation of at least 0.1, else "mse"; name
-        one where parts of the data that are fitted apart, as in cross-validation, may
-        differ in that.
+    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"}, default="auto"
+        The likelihood p(x | z): "bce" has Bernoulli variables, for X in [0, 1], "mse"
+        Gaussian ones of variance 1, "mae" Laplacian ones of scale 1, and "huber"
+        Gaussian ones up to a difference of 1 and Laplacian ones beyond. "auto" is "bce"
+        where X is not standardised, lies in [0, 1] and has a standard deviation of at
+        least 0.1, else "mse"; name one where parts of the data that are fitted apart,
+        as in cross-validation, may differ in that.
 
     encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
         Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
@@ -99,7 +100,9 @@ class VAETransformer(VariationalAutoencoder):
         False})`` is always without); or the paper's convolutional network for images,
         which needs `image_shape` and no layer sizes: four convolutions of stride 2,
         with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
-        for a CPU.
+        for a CPU. Options of both: "activation" ("relu", "leaky_relu", "elu", "gelu",
+        "silu", "tanh"), "dropout" and "batch_norm", as in ``("mlp", {"activation":
+        "gelu", "dropout": 0.1, "batch_norm": True})``.
 
     image_shape : (int, int, int), default=None
         Channels, height and width of the image that each row of X is, flattened in that
@@ -315,12 +318,13 @@ class DVAETransformer(CorruptionParameters, VariationalAutoencoder):
         the KL divergence is known in closed form. For any other, take an adversary:
         `DAAETransformer`.
 
-    reconstruction_loss : {"auto", "bce", "mse"}, default="auto"
-        The likelihood p(x | z): "bce" has Bernoulli variables, for X in [0, 1], and
-        "mse" Gaussian ones of variance 1. "auto" is "bce" where X is not standardised,
-        lies in [0, 1] and has a standard deviation of at least 0.1, else "mse"; name
-        one where parts of the data that are fitted apart, as in cross-validation, may
-        differ in that.
+    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"}, default="auto"
+        The likelihood p(x | z): "bce" has Bernoulli variables, for X in [0, 1], "mse"
+        Gaussian ones of variance 1, "mae" Laplacian ones of scale 1, and "huber"
+        Gaussian ones up to a difference of 1 and Laplacian ones beyond. "auto" is "bce"
+        where X is not standardised, lies in [0, 1] and has a standard deviation of at
+        least 0.1, else "mse"; name one where parts of the data that are fitted apart,
+        as in cross-validation, may differ in that.
 
     encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
         Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
@@ -332,7 +336,9 @@ class DVAETransformer(CorruptionParameters, VariationalAutoencoder):
         False})`` is always without); or the paper's convolutional network for images,
         which needs `image_shape` and no layer sizes: four convolutions of stride 2,
         with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
-        for a CPU.
+        for a CPU. Options of both: "activation" ("relu", "leaky_relu", "elu", "gelu",
+        "silu", "tanh"), "dropout" and "batch_norm", as in ``("mlp", {"activation":
+        "gelu", "dropout": 0.1, "batch_norm": True})``.
 
     image_shape : (int, int, int), default=None
         Channels, height and width of the image that each row of X is, flattened in that

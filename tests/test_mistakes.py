@@ -92,6 +92,13 @@ PARAMETERS = {
         ("cnn", "'conv'"),
         ("conv", "needs image_shape=(channels, height, width)"),
         (("mlp", {"shortcuts": True}), "unknown option 'shortcuts'"),
+        (
+            ("mlp", {"activation": "swish"}),
+            "'activation' of 'swish'. It must be",
+        ),
+        (("mlp", {"activation": torch.nn.GELU}), "It must be one of 'relu'"),
+        (("mlp", {"dropout": 1.0}), "'dropout' of 1.0. It must be a number in [0, 1)"),
+        (("mlp", {"batch_norm": 1}), "It must be True or False"),
     ],
     "image_shape": [
         ((8, 8), "(channels, height, width)"),

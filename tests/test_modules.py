@@ -93,7 +93,7 @@ def test_a_module_does_what_the_call_does(scaled, call, dtype):
         given = model.transform(X) if call == "inverse_transform" else X.astype(dtype)
         expected = getattr(model, call)(given)
         module = model.as_module(call)
-        out = module(torch.from_numpy(given))
+        out = module(torch.from_numpy(given.copy()))
         np.testing.assert_allclose(out.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -102,7 +102,7 @@ def test_a_module_does_what_the_call_does(scaled, call, dtype):
 def test_a_module_can_be_traced_and_exported(scaled, call):
     model, X = scaled[0]
     given = model.transform(X) if call == "inverse_transform" else X
-    x, expected = torch.from_numpy(given), getattr(model, call)(given)
+    x, expected = torch.from_numpy(given.copy()), getattr(model, call)(given)
     module = model.as_module(call).eval()
     traced = torch.jit.trace(module, x[:5])
     exported = torch.export.export(module, (x[:5],)).module()

@@ -7,10 +7,11 @@ import torch
 from sklearn_daae import (
     AAETransformer,
     DAAETransformer,
+    DAETransformer,
     DVAETransformer,
     VAETransformer,
 )
-from sklearn_daae._model.networks import NETWORKS
+from sklearn_daae._model.networks import ACTIVATIONS, NETWORKS
 
 from .conftest import ADVERSARIAL, SHORT_TRAINING, SMALL, make, weights
 
@@ -272,3 +273,86 @@ def test_tied_weights_move_once(X):
     # Adam's first step has the size of the learning rate.
     step = (model.encoder_.weight - 0.01).abs().max().item()
     assert step == pytest.approx(SMALL["learning_rate"], rel=1e-3)
+
+
+OPTIONS = {"activation": "gelu", "dropout": 0.1, "batch_norm": True}
+
+
+def kinds(network):
+    return [type(module) for module in network.modules()]
+
+
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+def test_options_of_networks(Estimator, X, kind):
+    images = np.tile(X, 4)
+    settings = {"network": (kind, OPTIONS), "image_shape": (1, 16, 16)}
+    before = torch.get_rng_state()
+    model = make(Estimator, **settings, max_epochs=3).fit(images)
+    assert torch.equal(torch.get_rng_state(), before)  # dropout's draws are ours
+    for network in (model.encoder_, model.decoder_):
+        has = kinds(network)
+        assert torch.nn.GELU in has
+        assert torch.nn.ReLU not in has
+        assert has.count(torch.nn.Dropout) == has.count(torch.nn.GELU)
+        of_batches = torch.nn.BatchNorm1d if kind == "mlp" else torch.nn.BatchNorm2d
+        assert has.count(of_batches) == has.count(torch.nn.GELU)
+    again = make(Estimator, **settings, max_epochs=3).fit(images)
+    np.testing.assert_array_equal(weights(again), weights(model))
+    one, many = model.transform(images[:1]), model.transform(images)
+    np.testing.assert_allclose(one[0], many[0], atol=1e-4)  # of no batch's own
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    assert model.partial_fit(images[:50]).n_epochs_ == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "module"), [(n, m) for n, m in ACTIVATIONS.items() if n != "relu"]
+)
+def test_activations(X, name, module):
+    network = "mlp", {"activation": name}
+    model = make(DAETransformer, network=network).fit(X)
+    assert module in kinds(model.encoder_)
+    assert (weights(model) != weights(make(DAETransformer).fit(X))).mean() > 0.5
+
+
+def test_options_change_nothing_else(X):
+    """Nor whether there is a shortcut, which follows the number of rows."""
+    same = "mlp", {"activation": "relu", "dropout": 0.0, "batch_norm": False}
+    for data in (X, np.tile(X[:, 20:24], (40, 1))):
+        settings = {"n_components": 2, "max_epochs": 1, "encoder_layer_sizes": "auto"}
+        fits = [
+            make(DAETransformer, **settings, network=network).fit(data)
+            for network in ("mlp", same)
+        ]
+        np.testing.assert_array_equal(*map(weights, fits))
+        has_shortcut = [hasattr(model.encoder_, "shortcut") for model in fits]
+        assert has_shortcut == [len(data) <= 10_000] * 2
+
+
+@pytest.mark.parametrize("loss", ["mae", "huber"])
+def test_losses_that_outliers_count_less_in(Estimator, loss):
+    """One wild value in twenty: the middle of the rest is found."""
+    random = np.random.default_rng(0)
+    X = random.normal(5, 1, size=(400, 4)).astype(np.float32)
+    X[random.random(X.shape) < 0.05] = 500
+    settings = {"scaling": None, "n_components": 1, "max_epochs": 60, "sigma": 0}
+    settings |= {"network": ("mlp", {"shortcut": False}), "learning_rate": 1e-2}
+    robust, plain = (
+        make(Estimator, **settings, reconstruction_loss=name).fit(X)
+        for name in (loss, "mse")
+    )
+    assert robust.reconstruction_loss_ == loss
+    tame = X[(X < 100).all(1)]
+    errors = [np.abs(m.reconstruct(tame) - tame).mean() for m in (robust, plain)]
+    assert errors[0] < 0.5 * errors[1]
+
+
+def test_losses_are_those_of_their_names(X):
+    model = make(DAETransformer, sigma=0, learning_rate=1e-12, batch_size=300)
+    model.set_params(averaging=False, max_epochs=1, scaling=None)
+    for name, function in (
+        ("mae", lambda d: np.abs(d)),
+        ("huber", lambda d: np.where(np.abs(d) < 1, d**2 / 2, np.abs(d) - 0.5)),
+    ):
+        model.set_params(reconstruction_loss=name).fit(4 * X)
+        difference = model.reconstruct(4 * X) - 4 * X
+        assert model.loss_curve_[0] == pytest.approx(function(difference).mean(), 1e-4)

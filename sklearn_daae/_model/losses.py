@@ -5,11 +5,17 @@ from torch.nn.functional import normalize, softplus
 
 # The mean over pixels and samples. The decoder's output is a logit for "bce" and the
 # value itself for "mse".
-RECONSTRUCTION_LOSSES = {"bce": torch.nn.BCEWithLogitsLoss, "mse": torch.nn.MSELoss}
+RECONSTRUCTION_LOSSES = {
+    "bce": torch.nn.BCEWithLogitsLoss,
+    "mse": torch.nn.MSELoss,
+    "mae": torch.nn.L1Loss,
+    "huber": torch.nn.HuberLoss,  # half the square up to a difference of 1
+}
 
 # What makes of each, up to a constant, minus the log-likelihood of a feature: of a
-# Bernoulli variable, or of a Gaussian of variance 1, whose exponent is half the square.
-LIKELIHOOD_WEIGHTS = {"bce": 1.0, "mse": 0.5}
+# Bernoulli variable; of a Gaussian of variance 1, whose exponent is half the square; of
+# a Laplacian of scale 1; and of what is the one near zero and the other far from it.
+LIKELIHOOD_WEIGHTS = {"bce": 1.0, "mse": 0.5, "mae": 1.0, "huber": 1.0}
 
 
 def discriminator_loss(real_logits, fake_logits):

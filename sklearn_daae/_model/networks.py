@@ -11,23 +11,46 @@ from numbers import Integral
 import torch
 from torch import nn
 
+from .._checks import is_number
+
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+
 
 class MultilayerPerceptron(nn.Sequential):
-    """Fully connected layers with ReLU between them."""
+    """Fully connected layers, and what is between them."""
 
 
 def multilayer_perceptron(
-    n_inputs, n_outputs, generator, layer_sizes, image_shape, *, shortcut=True
+    n_inputs,
+    n_outputs,
+    generator,
+    layer_sizes,
+    image_shape,
+    *,
+    shortcut=True,
+    activation="relu",
+    dropout=0.0,
+    batch_norm=False,
 ):
-    """Return fully connected layers with ReLU between them.
+    """Return fully connected layers.
 
     With a shortcut, a linear layer from input to output is added to them: what PCA
     could find need not pass the hidden layers.
     """
-    layers = []
-    for n_in, n_out in pairwise([n_inputs, *layer_sizes, n_outputs]):
-        layers += [_glorot(nn.Linear, n_in, n_out, generator=generator), nn.ReLU()]
-    perceptron = MultilayerPerceptron(*layers[:-1])
+    hidden = []
+    for n_in, n_out in pairwise([n_inputs, *layer_sizes]):
+        hidden.append(_glorot(nn.Linear, n_in, n_out, generator=generator))
+        hidden += _between(nn.BatchNorm1d, n_out, activation, dropout, batch_norm)
+    n_last = layer_sizes[-1] if layer_sizes else n_inputs
+    last = _glorot(nn.Linear, n_last, n_outputs, generator=generator)
+    perceptron = MultilayerPerceptron(*hidden, last)
     if not shortcut:
         return perceptron
     linear = _glorot(nn.Linear, n_inputs, n_outputs, generator=generator)
@@ -48,19 +71,28 @@ class WithShortcut(nn.Module):
 
 
 def convolutional_encoder(
-    n_inputs, n_outputs, generator, layer_sizes, image_shape, *, n_filters=64
+    n_inputs,
+    n_outputs,
+    generator,
+    layer_sizes,
+    image_shape,
+    *,
+    n_filters=64,
+    activation="relu",
+    dropout=0.0,
+    batch_norm=False,
 ):
     """Return the encoder of the paper's CelebA network, of flattened images.
 
-    Four 5x5 convolutions of stride 2, of f, 2f, 4f and 8f filters, with ReLU, and a
-    linear layer.
+    Four 5x5 convolutions of stride 2, of f, 2f, 4f and 8f filters, and a linear layer.
     """
     filters = _filters(n_filters)
     layers = [nn.Unflatten(1, image_shape)]
     for n_in, n_out in pairwise([image_shape[0], *filters]):
         size = {"kernel_size": 5, "stride": 2, "padding": 2}
         conv = _glorot(nn.Conv2d, n_in, n_out, generator=generator, **size)
-        layers += [conv, nn.ReLU()]
+        between = _between(nn.BatchNorm2d, n_out, activation, dropout, batch_norm)
+        layers += [conv, *between]
     height, width = _halvings(image_shape)[-1]
     n_flat = filters[-1] * height * width
     linear = _glorot(nn.Linear, n_flat, n_outputs, generator=generator)
@@ -68,12 +100,21 @@ def convolutional_encoder(
 
 
 def convolutional_decoder(
-    n_inputs, n_outputs, generator, layer_sizes, image_shape, *, n_filters=64
+    n_inputs,
+    n_outputs,
+    generator,
+    layer_sizes,
+    image_shape,
+    *,
+    n_filters=64,
+    activation="relu",
+    dropout=0.0,
+    batch_norm=False,
 ):
     """Return the decoder of the paper's CelebA network, to flattened images.
 
     A linear layer, and four transposed 3x3 convolutions of stride 2, of 4f, 2f, f and
-    as many filters as the image has channels, with ReLU between them.
+    as many filters as the image has channels.
     """
     filters = _filters(n_filters)[::-1]
     smallest, *sizes = _halvings(image_shape)[::-1]
@@ -93,7 +134,8 @@ def convolutional_decoder(
             "output_padding": [1 - side % 2 for side in size],
         }
         conv = _glorot(nn.ConvTranspose2d, n_in, n_out, generator=generator, **size)
-        layers += [nn.ReLU(), conv]
+        between = _between(nn.BatchNorm2d, n_in, activation, dropout, batch_norm)
+        layers += [*between, conv]
     return nn.Sequential(*layers, nn.Flatten())
 
 
@@ -150,12 +192,47 @@ def make_network(name, make, sizes, generator, parts):
     return network
 
 
+def check_network_options(value, options):
+    """Refuse values of options that networks of ours cannot have.
+
+    Parameters
+    ----------
+    value : (str, dict)
+        The parameter `network`, for the message.
+
+    options : dict
+        Its options, whose names are known.
+    """
+    allowed = {
+        "activation": (
+            lambda v: isinstance(v, str) and v in ACTIVATIONS,
+            "one of " + ", ".join(map(repr, ACTIVATIONS)),
+        ),
+        "dropout": (lambda v: is_number(v) and 0 <= v < 1, "a number in [0, 1)"),
+        "batch_norm": (lambda v: isinstance(v, bool), "True or False"),
+        "shortcut": (lambda v: isinstance(v, bool), "True or False"),
+        "n_filters": (
+            lambda v: is_number(v, Integral) and v >= 1,
+            "a positive integer: the number of filters of the first convolution",
+        ),
+    }
+    for name in options.keys() & allowed:  # others are of a kind of network added
+        option, (is_allowed, what) = options[name], allowed[name]
+        if not is_allowed(option):
+            raise ValueError(
+                f"network={value!r} has the option {name!r} of {option!r}. It must be "
+                f"{what}."
+            )
+
+
+def _between(normalisation, n, activation, dropout, batch_norm):
+    """Return what is between two layers of weights, after `n` outputs or channels."""
+    layers = [normalisation(n, dtype=torch.float32)] if batch_norm else []
+    layers.append(ACTIVATIONS[activation]())
+    return [*layers, nn.Dropout(dropout)] if dropout else layers
+
+
 def _filters(n_filters):
-    if not isinstance(n_filters, Integral) or n_filters < 1:
-        raise ValueError(
-            f"network=('conv', {{'n_filters': {n_filters!r}}}) must have a positive "
-            "integer there: the number of filters of the first convolution."
-        )
     n_filters = int(n_filters)
     return [n_filters, 2 * n_filters, 4 * n_filters, 8 * n_filters]
 

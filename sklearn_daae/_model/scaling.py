@@ -141,7 +141,7 @@ def choose_scaling(kind, input_range, reconstruction_loss, statistics):
     input_range : (float, float) or None
         The parameter `input_range`.
 
-    reconstruction_loss : {"auto", "bce", "mse"}
+    reconstruction_loss : str
         The parameter of that name.
 
     statistics : Statistics
