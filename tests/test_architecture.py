@@ -25,7 +25,7 @@ ORDER = [
     {"_parameters"},
     {"_base"},
     {"_adversarial", "_variational", "_denoising", "_pipelines"},
-    {"metrics", "inspection", "datasets"},
+    {"metrics", "inspection", "outliers", "datasets"},
 ]
 
 

@@ -22,6 +22,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("benchmarks", reason="benchmarks are in the repository alone")
 
 import benchmarks.paper.__main__ as paper
+import benchmarks.speed.__main__ as speed
 from benchmarks._records import _alone
 from benchmarks.paper import charts, measures, protocols, runs
 from benchmarks.paper import page as paper_page
@@ -39,6 +40,14 @@ from .conftest import write_celeba
 @pytest.mark.parametrize("page", [speed_page, paper_page], ids=["speed", "paper"])
 def test_pages_are_made_from_the_results(page):
     assert page.PAGE.read_text() == page.page(), f"run python -m {page.__name__}"
+
+
+def test_speed_on_a_gpu_that_is_not_there(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["speed", "--device", "cuda"])
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(SystemExit):
+        speed.main()
+    assert "torch finds no CUDA device" in capsys.readouterr().err
 
 
 def folders(path):

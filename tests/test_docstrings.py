@@ -16,6 +16,7 @@ from sklearn_daae import (
     iDAAETransformer,
     inspection,
     metrics,
+    outliers,
 )
 
 from .conftest import ADVERSARIAL, ESTIMATORS, VARIATIONAL
@@ -89,7 +90,7 @@ def test_shared_parameters_are_documented_in_the_same_words():
 OWN_WAYS = {"SA01", "EX01", "ES01", "RT02", "PR08", "RT03", "RT04"}
 PUBLIC = [
     f"{module.__name__}.{name}"
-    for module in (sklearn_daae, datasets, inspection, metrics)
+    for module in (sklearn_daae, datasets, inspection, metrics, outliers)
     for name in module.__all__
 ]
 
@@ -133,8 +134,8 @@ def test_public_modules_say_what_is_public():
         for path in package.iterdir()
         if not path.name.startswith(("_", ".")) and path.name != "py.typed"
     }
-    assert found == {"datasets", "inspection", "metrics"}
-    for module in (sklearn_daae, datasets, inspection, metrics):
+    assert found == {"datasets", "inspection", "metrics", "outliers"}
+    for module in (sklearn_daae, datasets, inspection, metrics, outliers):
         assert all(hasattr(module, name) for name in module.__all__)
 
 

@@ -17,7 +17,8 @@ Then steps of the joint update beside separate ones; `transform`, `inverse_trans
 and `sample` beside the bare network on one batch; whole fits (3 epochs of 10,000 rows,
 in a process of their own) and the time of an import. The result stands in
 ``benchmarks/speed/results/steps.json``, of which `benchmarks.speed.page` makes a page.
-On a GPU there is no floor, and fits and imports are left to the CPU.
+On a GPU there is no floor, an import is left to the CPU, and the bare network has its
+batch there already.
 """
 
 import argparse
@@ -85,11 +86,17 @@ NETWORKS = {
 
 
 def seconds(function):
+    finish()
     start = time.perf_counter()
     function()
-    if torch.cuda.is_available():  # work that has begun there is to have ended
-        torch.cuda.synchronize()
+    finish()
     return time.perf_counter() - start
+
+
+def finish():
+    """Wait for what has begun on a GPU."""
+    if torch.cuda.is_initialized():  # to wait begins to use it, which takes memory
+        torch.cuda.synchronize()
 
 
 def resident(kind):
@@ -155,8 +162,12 @@ def measure_step(model, name, network, precision, repeats, device):
 
 
 def seconds_of_epoch(model, X):
-    """Train for another epoch, and return its seconds as `fit` has them."""
-    return model.partial_fit(X).net_.history[-1, "dur"]
+    """Train on, and return the last epoch's seconds as `fit` has them."""
+    if model.device == "cpu":
+        return model.partial_fit(X).net_.history[-1, "dur"]
+    # On a GPU each training records its step anew, in its first epoch.
+    model.set_params(max_epochs=2, warm_start=True).fit(X)
+    return model.net_.history[-1, "dur"]
 
 
 def measure_joint_update(name, precision, repeats, device):
@@ -242,26 +253,30 @@ def measure_inference(repeats, device):
     return out
 
 
-def measure_fit(name, precision):
+def measure_fit(name, precision, device):
     """Return the seconds of a whole fit, and the memory it takes at most.
 
-    The memory is the process's own beyond that of torch, the package and the data.
+    The memory is the process's own beyond that of torch, the package and the data; or
+    what torch reserves on a GPU.
     """
-    command = [sys.executable, "-m", "benchmarks.speed", "--fit", name, precision]
+    command = [sys.executable, "-m", "benchmarks.speed", "--device", device]
+    command += ["--fit", name, precision]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
 
-def fit_and_tell(name, precision):
+def fit_and_tell(name, precision, device):
     """Do what `measure_fit` measures, in this process."""
     X = np.random.default_rng(0).random((10_000, 784), dtype=np.float32)
-    torch.ones(1, requires_grad=True).sum().backward()
+    torch.ones(1, device=device, requires_grad=True).sum().backward()
     model = MODELS[name].set_params(
-        precision=precision, max_epochs=3, device="cpu", random_state=0
+        precision=precision, max_epochs=3, device=device, random_state=0
     )
     before = resident("VmRSS")
     duration = seconds(lambda: model.fit(X))
     n_bytes = resident("VmHWM") - before
+    if device == "cuda":
+        n_bytes = torch.cuda.max_memory_reserved()
     print(json.dumps({"seconds": round(duration, 2), "peak_bytes": n_bytes}))
 
 
@@ -292,13 +307,16 @@ def main():
     )
     parser.add_argument("--fit", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    device = arguments.device
+    if device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch finds no CUDA device on this machine")
     if arguments.fit:
-        return fit_and_tell(*arguments.fit)
+        return fit_and_tell(*arguments.fit, device)
     repeats = 3 if arguments.quick else arguments.repeats
     # A few steps on noise: what comes of them does not matter.
     warnings.simplefilter("ignore", ConvergenceWarning)
 
-    device, there = arguments.device, environment(arguments.device)
+    there = environment(device)
     machines = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     records = machines.setdefault(there["gpu"] or there["cpu"], {})
     columns = "ours", "floor", "careful", "common", "pythae"
@@ -340,14 +358,14 @@ def main():
             f"{name}: {record['rows_per_second']:,.0f} rows a second, "
             f"{100 * record['share_of_bare']:.0f} % of the bare network's"
         )
+    for precision in arguments.precisions:
+        for name in ("DAAE", "iDAAE, M = 5"):
+            record = measure_fit(name, precision, device)
+            print(f"fit, {name}, {precision}: {record['seconds']:.1f} s, ", end="")
+            print(f"{record['peak_bytes'] / 1e6:.0f} MB", flush=True)
+            key = f"fit, {name}, {precision}"
+            records[key] = {**record, "environment": there}
     if device == "cpu":
-        for precision in arguments.precisions:
-            for name in ("DAAE", "iDAAE, M = 5"):
-                record = measure_fit(name, precision)
-                print(f"fit, {name}, {precision}: {record['seconds']:.1f} s, ", end="")
-                print(f"{record['peak_bytes'] / 1e6:.0f} MB", flush=True)
-                key = f"fit, {name}, {precision}"
-                records[key] = {**record, "environment": there}
         imports = measure_import(repeats)
         for statement, duration in imports.items():
             print(f"{statement}: {duration:.2f} s")

@@ -100,6 +100,14 @@ class Inference:
         options = {"random_state": random_state, "draws": corrupt}
         return self._map(squared_error, rows, 1, **options).ravel()
 
+    def residuals(self, rows):
+        """Return R(E(x)) - x, as the networks see it."""
+
+        def residual(x, generator):
+            return self._denoising(False)(x.clone(), generator) - x
+
+        return self._map(residual, rows, self.n_features, draws=False)
+
     def draw_prior(self, n_samples, random_state):
         """Return draws from the prior."""
         with asking(self.net, random_state) as (generator, _):
