@@ -65,6 +65,11 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
     training data's, and a and b its medians there. How it was chosen, and what it comes
     to beside others, stands in ``doc/value.md``.
 
+    A model reconstructs its training rows better than others, so that of rows that it
+    has not seen more than `contamination` are beyond the threshold: of digits, 40 % for
+    0.1. Where their part matters, compare `score_samples` with a quantile of that of
+    rows held out.
+
     Examples
     --------
     >>> import numpy as np

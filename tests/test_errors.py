@@ -89,7 +89,7 @@ BAD_PARAMETERS = [
     ("prior", "cauchy", "'normal', 'uniform', 'ring'"),
     ("adversarial_weight", -1, "a float in the range"),
     ("adversarial_loss", "wasserstein", "(?=.*'minimax')(?=.*'non_saturating')"),
-    ("reconstruction_loss", "mae", "(?=.*'auto')(?=.*'bce')(?=.*'mse')"),
+    ("reconstruction_loss", "l1", "(?=.*'auto')(?=.*'bce')(?=.*'mse')"),
     ("encoder_layer_sizes", (10, 0), r"integers from 1 up, for example \(1000, 1000\)"),
     ("decoder_layer_sizes", [2.5], "integers from 1 up"),
     ("discriminator_layer_sizes", ((2, 2), (2, 2)), "integers from 1 up"),
