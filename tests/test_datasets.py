@@ -880,6 +880,8 @@ def test_compact_sprites_that_are_not(home, cache):
         ("frames_000", np.zeros((178, 60, 61), np.uint16)),
         ("frames_000", np.full((178, 60, 60), 3, np.uint16)),
         ("frames_000", np.array([{}], object)),
+        ("palette", np.full((3, 4), 7)),
+        ("palette", np.full((3, 2), 7, np.uint8)),
         ("split", np.array(["none"])),
     ):
         np.savez(path, **{**whole, name: value})
@@ -891,6 +893,12 @@ def test_compact_sprites_that_are_not(home, cache):
     with ZipFile(path, "a") as archive, archive.open("frames_000.npy", "w") as file:
         np.lib.format.write_array_header_1_0(file, header)
     assert_refused(fetch_sprites, home, cache, path.name, "allocate")
+    for name in ("frames_000", "unread"):
+        np.savez_compressed(path, **{**whole, name: np.zeros(10**8, np.uint8)})
+        with little_memory():
+            assert_refused(
+                fetch_sprites, home, cache, path.name, "more than 2000000 bytes"
+            )
     np.savez(path, **whole)
     sprites = fetch_sprites(
         data_home=home, dtype="uint8", trusted_files=[path.name], verbose=0

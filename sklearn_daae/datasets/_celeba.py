@@ -1,10 +1,10 @@
 """CelebA, faces of celebrities with attributes."""
 
 import io
-from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from os import PathLike
+from typing import Literal
 from zipfile import ZipFile
 
 import numpy as np
@@ -12,10 +12,10 @@ from joblib import cpu_count
 from numpy.typing import DTypeLike
 from sklearn.utils import Bunch
 
-from .._sklearn_compat import StrOptions, validate_params
+from .._sklearn_compat import StrOptions
 from ._archives import Archive, matching_members, read_member, reading
 from ._cache import Decoded
-from ._fetch import CONSTRAINTS, as_images, description, fetch_images, require, rows_of
+from ._fetch import as_images, description, fetch_images, require, rows_of, validated
 
 _URL = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
 _ARCHIVES = [
@@ -43,23 +43,19 @@ _MAX_PIXELS = 4096**2
 _BLOCK_ROWS = 100
 
 
-@validate_params(
-    {
-        **CONSTRAINTS,
-        "subset": [StrOptions({*_PARTITION, "all"})],
-        "split": [StrOptions({"paper", "official"})],
-    },
-    prefer_skip_nested_validation=True,
+@validated(
+    subset=[StrOptions({*_PARTITION, "all"})],
+    split=[StrOptions({"paper", "official"})],
 )
 def fetch_celeba(
     *,
-    subset: str = "all",
-    split: str = "paper",
+    subset: Literal["all", "train", "validation", "test"] = "all",
+    split: Literal["paper", "official"] = "paper",
     dtype: DTypeLike = "float32",
     data_home: str | PathLike[str] | None = None,
     download_if_missing: bool = True,
     return_X_y: bool = False,
-    trusted_files: Collection[str] | None = None,
+    trusted_files: list[str] | tuple[str, ...] | set[str] | None = None,
     n_retries: int = 3,
     delay: float = 1.0,
     verbose: int = 1,

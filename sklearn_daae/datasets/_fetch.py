@@ -1,18 +1,22 @@
 """What all fetchers do."""
 
+from collections.abc import Callable
 from importlib import import_module
 from importlib.resources import files
 from numbers import Integral, Real
 from os import PathLike
+from typing import TypeVar
 
 import numpy as np
 
-from .._sklearn_compat import Interval
+from .._sklearn_compat import Interval, validate_params
 from ._archives import find
 from ._cache import load
 
+_Fetcher = TypeVar("_Fetcher", bound=Callable)
+
 # Of the parameters that all fetchers have.
-CONSTRAINTS = {
+_CONSTRAINTS = {
     "dtype": "no_validation",  # by NumPy, below
     "data_home": [str, PathLike, None],
     "download_if_missing": ["boolean"],
@@ -22,6 +26,13 @@ CONSTRAINTS = {
     "delay": [Interval(Real, 0, None, closed="left")],
     "verbose": ["verbose"],
 }
+
+
+def validated(**constraints: list) -> Callable[[_Fetcher], _Fetcher]:
+    """Have a fetcher check its parameters: its own by these, and those of all."""
+    return validate_params(
+        {**_CONSTRAINTS, **constraints}, prefer_skip_nested_validation=True
+    )
 
 
 def fetch_images(

@@ -2,17 +2,17 @@
 
 import gzip
 import struct
-from collections.abc import Collection
 from os import PathLike
+from typing import Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 from sklearn.utils import Bunch
 
-from .._sklearn_compat import StrOptions, validate_params
+from .._sklearn_compat import StrOptions
 from ._archives import Archive, reading
 from ._cache import Decoded
-from ._fetch import CONSTRAINTS, as_images, description, fetch_images, rows_of
+from ._fetch import as_images, description, fetch_images, rows_of, validated
 
 _URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 # Checksums of the published files, and of the same data compressed otherwise.
@@ -43,18 +43,15 @@ _SIZES = (50_000, 10_000, 10_000)
 _BLOCK_ROWS = 1000
 
 
-@validate_params(
-    {**CONSTRAINTS, "subset": [StrOptions({*_SUBSETS, "all"})]},
-    prefer_skip_nested_validation=True,
-)
+@validated(subset=[StrOptions({*_SUBSETS, "all"})])
 def fetch_mnist(
     *,
-    subset: str = "all",
+    subset: Literal["all", "train", "validation", "test"] = "all",
     dtype: DTypeLike = "float32",
     data_home: str | PathLike[str] | None = None,
     download_if_missing: bool = True,
     return_X_y: bool = False,
-    trusted_files: Collection[str] | None = None,
+    trusted_files: list[str] | tuple[str, ...] | set[str] | None = None,
     n_retries: int = 3,
     delay: float = 1.0,
     verbose: int = 1,

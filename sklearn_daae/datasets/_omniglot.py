@@ -1,18 +1,18 @@
 """Omniglot, handwritten characters of fifty alphabets."""
 
 import io
-from collections.abc import Collection
 from os import PathLike
+from typing import Literal
 from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import DTypeLike
 from sklearn.utils import Bunch
 
-from .._sklearn_compat import StrOptions, validate_params
+from .._sklearn_compat import StrOptions
 from ._archives import Archive, matching_members, read_member, reading
 from ._cache import Decoded
-from ._fetch import CONSTRAINTS, as_images, description, fetch_images, require, rows_of
+from ._fetch import as_images, description, fetch_images, require, rows_of, validated
 
 _URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 # Checksums of the published files, and of the same drawings packed otherwise.
@@ -36,18 +36,15 @@ _MAX_SIZE = 100_000  # bytes of a drawing; they have some hundreds
 _BLOCK_ROWS = 100
 
 
-@validate_params(
-    {**CONSTRAINTS, "subset": [StrOptions({*_SUBSETS, "all"})]},
-    prefer_skip_nested_validation=True,
-)
+@validated(subset=[StrOptions({*_SUBSETS, "all"})])
 def fetch_omniglot(
     *,
-    subset: str = "all",
+    subset: Literal["all", "train", "test", "evaluation"] = "all",
     dtype: DTypeLike = "float32",
     data_home: str | PathLike[str] | None = None,
     download_if_missing: bool = True,
     return_X_y: bool = False,
-    trusted_files: Collection[str] | None = None,
+    trusted_files: list[str] | tuple[str, ...] | set[str] | None = None,
     n_retries: int = 3,
     delay: float = 1.0,
     verbose: int = 1,

@@ -3,19 +3,25 @@
 import io
 import re
 import tarfile
-from collections.abc import Collection
 from os import PathLike
 from pathlib import PurePosixPath
+from typing import Literal
 
 import numpy as np
 import scipy.io
 from numpy.typing import DTypeLike
 from sklearn.utils import Bunch
 
-from .._sklearn_compat import StrOptions, validate_params
-from ._archives import Archive, reading, refuse_hostile, resolve_data_home
+from .._sklearn_compat import StrOptions
+from ._archives import (
+    Archive,
+    matching_members,
+    reading,
+    refuse_hostile,
+    resolve_data_home,
+)
 from ._cache import Decoded
-from ._fetch import CONSTRAINTS, as_images, description, fetch_images, require, rows_of
+from ._fetch import as_images, description, fetch_images, require, rows_of, validated
 
 _PUBLISHED = Archive(
     "sprites/nips2015-analogy-data.tar.gz",
@@ -37,6 +43,7 @@ _VIEWS = ("back", "left", "front", "right")
 _N_FRAMES = [n for n in (7, 8, 9, 6, 13) for _ in _VIEWS] + [6]
 _MAX_SIZE = 50_000_000  # bytes of a member that is read; the largest have 2 million
 _MAX_SPLITS = 100_000  # bytes of the splits, which may be compressed; they have 1,407
+_MAX_COMPACT = 2_000_000  # bytes of an array of the compact archive, unpacked
 _MAX_HEADER = 100_000  # bytes of a name or a header that is a member of its own
 _MAX_ARCHIVE = 20_000_000_000  # bytes that the published archive may unpack to
 
@@ -49,18 +56,15 @@ _LONG_HEADERS = (
 )
 
 
-@validate_params(
-    {**CONSTRAINTS, "subset": [StrOptions({*_SUBSETS, "all"})]},
-    prefer_skip_nested_validation=True,
-)
+@validated(subset=[StrOptions({*_SUBSETS, "all"})])
 def fetch_sprites(
     *,
-    subset: str = "all",
+    subset: Literal["all", "train", "validation", "test"] = "all",
     dtype: DTypeLike = "float32",
     data_home: str | PathLike[str] | None = None,
     download_if_missing: bool = True,
     return_X_y: bool = False,
-    trusted_files: Collection[str] | None = None,
+    trusted_files: list[str] | tuple[str, ...] | set[str] | None = None,
     n_retries: int = 3,
     delay: float = 1.0,
     verbose: int = 1,
@@ -208,7 +212,12 @@ def fetch_sprites(
 
 def _decode_compact(path):
     with reading(path), np.load(path) as file:
+        for name in matching_members(file.zip, ".+"):
+            if file.zip.getinfo(name).file_size > _MAX_COMPACT:
+                raise ValueError(f"{name!r} has more than {_MAX_COMPACT} bytes")
         colours = file["palette"][:, :3]
+        if colours.shape[1:] != (3,) or colours.dtype != np.uint8:
+            raise ValueError(f"its palette has {colours.dtype} of {colours.shape}")
         subset = [("train", "valid", "test").index(name) for name in file["split"]]
         labels, characters = _labels(file["labels"], np.array(subset))
 

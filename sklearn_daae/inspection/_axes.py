@@ -1,6 +1,10 @@
 """Where displays draw."""
 
+from collections.abc import Callable
 from functools import wraps
+from typing import TypeVar, cast
+
+_Plot = TypeVar("_Plot", bound=Callable)
 
 
 def import_pyplot(display):
@@ -32,7 +36,7 @@ def make_axes(display, ax, figsize=None):
     return ax
 
 
-def leaves_no_figure(plot):
+def leaves_no_figure(plot: _Plot) -> _Plot:
     """Have a `plot` that fails close the figure that it has made."""
 
     @wraps(plot)
@@ -46,4 +50,4 @@ def leaves_no_figure(plot):
                 plt.close(number)
             raise
 
-    return wrapper
+    return cast(_Plot, wrapper)

@@ -234,7 +234,7 @@ class PriorMatchDisplay:
         self.component = component
 
     @leaves_no_figure
-    def plot(self, ax: Axes | None = None, *, bins: int = 60) -> Self:
+    def plot(self, ax: Axes | None = None, *, bins: int | ArrayLike = 60) -> Self:
         """Draw the histograms, as densities.
 
         Parameters
@@ -291,7 +291,7 @@ class PriorMatchDisplay:
         component: int | None = None,
         random_state: RandomState = None,
         ax: Axes | None = None,
-        bins: int = 60,
+        bins: int | ArrayLike = 60,
     ) -> Self:
         """Encode X, and draw the codes beside as many draws from the prior.
 

@@ -213,7 +213,7 @@ class SampleDisplay(GridDisplay):
         self,
         samples: ArrayLike,
         *,
-        steps: int | Sequence[int] | None = None,
+        steps: Sequence[int] | None = None,
         image_shape: tuple[int, int, int] | None = None,
         value_range: tuple[float, float] | None = None,
     ) -> None:
