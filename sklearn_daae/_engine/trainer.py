@@ -212,6 +212,8 @@ class AutoencoderNet(NeuralNet):
         `observers` are callbacks of this training only, told before all others. What
         fails, or is interrupted, leaves the net between two steps, and ready for use.
         """
+        if validation is None:
+            refuse_to_watch(self.callbacks_)
         # One for all epochs, since recorded steps go on drawing from it.
         self.generator_ = torch.Generator(self.device)
         self.parameters_ = {
@@ -225,8 +227,6 @@ class AutoencoderNet(NeuralNet):
         elif self.average_ is None:
             self.average_ = RunningAverage(self.module_, self.n_steps_)
         keep_freed_memory()
-        if validation is None:
-            refuse_to_watch(self.callbacks_)
         datasets = {
             "dataset_train": training.dataset,
             "dataset_valid": None if validation is None else validation.dataset,

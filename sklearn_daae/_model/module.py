@@ -105,7 +105,7 @@ class Autoencoder(nn.Module):
                 raise ValueError(f"{must}, but it maps (2, {n_in}) to {got}.")
 
 
-class AsModule(nn.Module):
+class AsModule(Autoencoder):
     """What one of an estimator's calls does with rows, for torch alone.
 
     Parameters
@@ -118,15 +118,17 @@ class AsModule(nn.Module):
     """
 
     def __init__(self, module, call):
-        super().__init__()
         calls = "transform", "inverse_transform", "reconstruct"
         if call not in calls:
             raise ValueError(f"call={call!r} must be one of {', '.join(calls)}.")
-        self.call = call
-        self.encoder = None if call == calls[1] else deepcopy(module.encoder)
-        self.decoder = None if call == calls[0] else deepcopy(module.decoder)
-        self.n_components = module.n_components
-        self.sigmoid_output = module.sigmoid_output
+        super().__init__(
+            None if call == calls[1] else deepcopy(module.encoder),
+            None if call == calls[0] else deepcopy(module.decoder),
+            n_components=module.n_components,
+            sigmoid_output=module.sigmoid_output,
+            scaling=module.scaling,
+        )
+        # Of the scaling, as what moves with the weights, and is exported with them.
         self.is_scaled = module.scaling.kind is not None
         dtype = torch.from_numpy(np.empty(0, module.scaling.dtype)).dtype
         for name in ("shift", "scale"):
@@ -136,10 +138,9 @@ class AsModule(nn.Module):
     def forward(self, x):
         """Return what the call returns of rows, or of codes."""
         if self.encoder is not None:
-            x = self.encoder(self._seen(x))[:, : self.n_components]
+            x = self.encode(self._seen(x))
         if self.decoder is not None:
-            x = self.decoder(x.float())
-            x = torch.sigmoid(x) if self.sigmoid_output else x
+            x = self.decode(x.float())
             x = x * self.scale + self.shift if self.is_scaled else x
         return x
 
