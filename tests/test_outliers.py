@@ -30,7 +30,17 @@ SMALL_ONE = make(DAAETransformer, n_components=2)
     ]
 )
 def test_sklearn_compatible_estimator(estimator, check):
+    if "check_methods_subset_invariance" in str(check):
+        pytest.skip("asks float64's digits of float32 networks: see the next test")
     check(estimator)
+
+
+def test_rows_are_scored_alone_as_with_others():
+    """To the rounding of float32 networks, which differs between sizes of batches."""
+    X = load_digits().data[:100]
+    detector = AutoencoderOutlierDetector(SMALL_ONE).fit(X)
+    alone = [detector.score_samples(x[None])[0] for x in X]
+    np.testing.assert_allclose(detector.score_samples(X), alone, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")

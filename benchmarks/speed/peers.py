@@ -108,7 +108,9 @@ class CommonLoop(CarefulLoop):
 
     def step(self, x):
         x_hat = torch.sigmoid(self.R(self.E(self._corrupt(x)))).float()
-        rec = binary_cross_entropy(x_hat, x)
+        # Of probabilities, which torch refuses in mixed precision.
+        with torch.autocast(self.device, enabled=False):
+            rec = binary_cross_entropy(x_hat, x)
         self.rec.zero_grad()
         rec.backward()
         self.rec.step()

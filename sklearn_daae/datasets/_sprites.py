@@ -1,8 +1,10 @@
 """Sprites, characters of video games that move."""
 
+import gzip
 import io
 import re
 import tarfile
+from functools import partial
 from os import PathLike
 from pathlib import PurePosixPath
 from typing import Literal
@@ -46,14 +48,6 @@ _MAX_SPLITS = 100_000  # bytes of the splits, which may be compressed; they have
 _MAX_COMPACT = 2_000_000  # bytes of an array of the compact archive, unpacked
 _MAX_HEADER = 100_000  # bytes of a name or a header that is a member of its own
 _MAX_ARCHIVE = 20_000_000_000  # bytes that the published archive may unpack to
-
-_LONG_HEADERS = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-)
 
 
 @validated(subset=[StrOptions({*_SUBSETS, "all"})])
@@ -274,24 +268,29 @@ def _decode_published(path):
     return Decoded(labels, blocks())
 
 
-class _Header(tarfile.TarInfo):
-    """The header of a member; those of members with long headers are bounded.
+class _Bounded:
+    """A file of which no more is read at once than a tar file's header may have.
 
-    tarfile reads these into memory before it tells of them.
+    tarfile reads a header of any length into memory before it tells of it.
     """
 
-    @classmethod
-    def frombuf(cls, buf, encoding, errors):
-        header = super().frombuf(buf, encoding, errors)
-        if header.type in _LONG_HEADERS and header.size > _MAX_HEADER:
-            raise ValueError(f"it has a header of {header.size} bytes")
-        return header
+    def __init__(self, file):
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size):
+        if size > _MAX_HEADER:
+            raise ValueError(f"it has a header of more than {_MAX_HEADER} bytes")
+        return self._file.read(size)
 
 
 def _members(file, pattern):
     """Yield names and bytes of those files of sprites that a pattern matches."""
     size = 0
-    with tarfile.open(file, "r|gz", tarinfo=_Header) as archive:
+    with (
+        gzip.open(file) as unpacked,
+        tarfile.open(fileobj=_Bounded(unpacked), mode="r:") as archive,
+    ):
         for member in archive:
             refuse_hostile(member.name)
             refuse_hostile(member.linkname)
@@ -304,7 +303,8 @@ def _members(file, pattern):
                     raise ValueError(
                         f"{member.name!r} is no file, or one of {member.size} bytes"
                     )
-                yield path.name, archive.extractfile(member).read()
+                content = archive.extractfile(member)
+                yield path.name, b"".join(iter(partial(content.read, 2**15), b""))
 
 
 def _read_character(data, name, h5py):
