@@ -184,6 +184,11 @@ class AAETransformer(AdversarialAutoencoder):
         `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
         file. It is checked in `fit` and `partial_fit`.
 
+    missing_values : {"mask", None}, default=None
+        Whether X may have NaN: "mask" leaves such values out of the loss and of the
+        numbers of `scaling`, and has networks see the mean of the feature in their
+        place. `reconstruct` gives an estimate of them. None refuses them.
+
     optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
         Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
         in the second form.
@@ -209,6 +214,10 @@ class AAETransformer(AdversarialAutoencoder):
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
         error no longer improves, and return to the best weights seen. In `fit` only.
+
+    validation : {"random", "last"}, default="random"
+        Which rows early stopping sets aside: some of all, or, for rows in order of
+        time, the last ones, of which nothing else is learned either.
 
     validation_fraction : float, default=0.1
         The part that `early_stopping` holds out.
@@ -469,6 +478,11 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
         file. It is checked in `fit` and `partial_fit`.
 
+    missing_values : {"mask", None}, default=None
+        Whether X may have NaN: "mask" leaves such values out of the loss and of the
+        numbers of `scaling`, and has networks see the mean of the feature in their
+        place. `reconstruct` gives an estimate of them. None refuses them.
+
     optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
         Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
         in the second form.
@@ -494,6 +508,10 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
         error no longer improves, and return to the best weights seen. In `fit` only.
+
+    validation : {"random", "last"}, default="random"
+        Which rows early stopping sets aside: some of all, or, for rows in order of
+        time, the last ones, of which nothing else is learned either.
 
     validation_fraction : float, default=0.1
         The part that `early_stopping` holds out.
@@ -757,6 +775,11 @@ class iDAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
         file. It is checked in `fit` and `partial_fit`.
 
+    missing_values : {"mask", None}, default=None
+        Whether X may have NaN: "mask" leaves such values out of the loss and of the
+        numbers of `scaling`, and has networks see the mean of the feature in their
+        place. `reconstruct` gives an estimate of them. None refuses them.
+
     optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
         Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
         in the second form.
@@ -782,6 +805,10 @@ class iDAAETransformer(CorruptionParameters, AdversarialAutoencoder):
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
         error no longer improves, and return to the best weights seen. In `fit` only.
+
+    validation : {"random", "last"}, default="random"
+        Which rows early stopping sets aside: some of all, or, for rows in order of
+        time, the last ones, of which nothing else is learned either.
 
     validation_fraction : float, default=0.1
         The part that `early_stopping` holds out.

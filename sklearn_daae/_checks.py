@@ -7,6 +7,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
+from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
@@ -212,6 +213,26 @@ def warn_of_many_components(n_components, n_features):
             "codes of fewer are enough.",
             stacklevel=6,
         )
+
+
+def as_numpy(X):
+    """Return what is read of X: of a tensor, its values on the CPU."""
+    return X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
+
+
+def as_given(X, out):
+    """Return an array as X is one: a tensor, where array API dispatch is on."""
+    if isinstance(X, torch.Tensor) and get_config().get("array_api_dispatch"):
+        return torch.from_numpy(out).to(X.device)
+    return out
+
+
+def has_whole_rows(X):
+    """Tell whether each row of an array is one piece of memory.
+
+    As in views of a signal's windows, whose rows overlap: they are not copied.
+    """
+    return isinstance(X, np.ndarray) and X.ndim == 2 and X.strides[1] == X.itemsize
 
 
 def check_kind(X):

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from ._base import BaseAutoencoder
-from ._engine.batches import Batches
 from ._model.objectives import DenoisingObjective
 from ._parameters import CorruptionParameters, estimator
 
@@ -105,6 +104,11 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
         `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
         file. It is checked in `fit` and `partial_fit`.
 
+    missing_values : {"mask", None}, default=None
+        Whether X may have NaN: "mask" leaves such values out of the loss and of the
+        numbers of `scaling`, and has networks see the mean of the feature in their
+        place. `reconstruct` gives an estimate of them. None refuses them.
+
     optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
         Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
         in the second form.
@@ -130,6 +134,10 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
         error no longer improves, and return to the best weights seen. In `fit` only.
+
+    validation : {"random", "last"}, default="random"
+        Which rows early stopping sets aside: some of all, or, for rows in order of
+        time, the last ones, of which nothing else is learned either.
 
     validation_fraction : float, default=0.1
         The part that `early_stopping` holds out.
@@ -258,28 +266,32 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
     @torch.inference_mode()
     def _fitted_attributes(self, net, batches, *, goes_on=False):
         """Fit a Gaussian to the codes of what it was trained on, a block at a time."""
-        n_samples, mean, covariance = 0, 0.0, 0.0
+        n_samples, mean, covariance = 0.0, 0.0, 0.0
         if goes_on:
             # A stream of few rows at a time is remembered as far back as a Gaussian
             # needs, and codes of networks that have changed since no further.
             n_samples = min(self.n_codes_, max(0, _N_REMEMBERED - len(batches.rows)))
             mean, covariance = self.code_mean_, self.code_covariance_
         with net.global_generator(np.random.default_rng(0)):
-            for x in Batches(batches.source, rows=batches.rows, batch_size=1024):
+            for x, weight, _ in batches.of_size(1024):
                 Z = net.model_.encode(x).cpu().double().numpy()
+                weight = np.ones(len(Z)) if weight is None else weight.cpu().double()
+                weight = np.asarray(weight)
                 # Two parts are combined without cancellation.
-                share = len(Z) / (n_samples + len(Z))
-                centred, difference = Z - Z.mean(axis=0), Z.mean(axis=0) - mean
-                within = centred.T @ centred / len(Z)
+                n_here = float(weight.sum())
+                share = n_here / (n_samples + n_here)
+                mean_here = weight @ Z / n_here
+                centred, difference = Z - mean_here, mean_here - mean
+                within = (weight[:, None] * centred).T @ centred / n_here
                 between = (1 - share) * np.outer(difference, difference)
                 covariance = (1 - share) * covariance + share * (within + between)
                 mean = mean + share * difference
-                n_samples += len(Z)
+                n_samples += n_here
         return {
             **super()._fitted_attributes(net, batches),
             "code_mean_": mean,
             "code_covariance_": covariance,
-            "n_codes_": n_samples,
+            "n_codes_": round(n_samples),
         }
 
     def _draw_codes(self, n_samples, generator):

@@ -83,6 +83,7 @@ _STRUCTURE = [
     *NETWORK_NAMES,
     "scaling",
     "input_range",
+    "missing_values",
     "update",
     "optimizer",
     "discriminator_optimizer",
@@ -125,6 +126,7 @@ class AutoencoderParameters(BaseEstimator):
     decoder: Network | None = None
     scaling: str | None = "auto"
     input_range: tuple[float, float] | None = None
+    missing_values: str | None = None
     optimizer: str | tuple[str, dict] = ("adam", {"betas": (0.5, 0.99)})
     learning_rate: float = 1e-3
     learning_rate_decay: float = 1.0
@@ -132,6 +134,7 @@ class AutoencoderParameters(BaseEstimator):
     batch_size: int | str = "auto"
     max_epochs: int | str = "auto"
     early_stopping: bool = False
+    validation: str = "random"
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
     tol: float = 1e-4
@@ -153,6 +156,7 @@ class AutoencoderParameters(BaseEstimator):
         "decoder": [callable, BaseEstimator, None],
         "scaling": [StrOptions({"auto", "standard", "range"}), None],
         "input_range": "no_validation",
+        "missing_values": [StrOptions({"mask"}), None],
         "optimizer": "no_validation",
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
@@ -166,6 +170,7 @@ class AutoencoderParameters(BaseEstimator):
             StrOptions({"auto"}),
         ],
         "early_stopping": ["boolean"],
+        "validation": [StrOptions({"random", "last"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
@@ -202,12 +207,11 @@ class AutoencoderParameters(BaseEstimator):
         >>> DAETransformer.as_published(sigma=0.25).max_epochs
         100
         """
-        estimator = cls()
-        has = estimator.get_params(deep=False)
+        has = cls().get_params(deep=False)
         settings = {name: v for name, v in _PUBLISHED.items() if name in has}
         if params.get("input_range") is not None:
             settings["scaling"] = "range"
-        return estimator.set_params(**{**settings, **params})
+        return cls().set_params(**{**settings, **params})
 
     def _check_parameters(self):
         """Check all parameters, together with what no constraint can express."""
@@ -284,7 +288,8 @@ class AutoencoderParameters(BaseEstimator):
         def plain(name, value):
             # 100, [100] and (100,) are the same layers; "adam" and ("adam", {}) the
             # same optimiser.
-            if value is None or name in (*NETWORK_NAMES, "scaling", "update"):
+            is_word = name in ("scaling", "missing_values", "update")
+            if value is None or is_word or name in NETWORK_NAMES:
                 return value
             if name.endswith(("_layer_sizes", "_shape", "_range")):
                 is_auto = isinstance(value, str)

@@ -6,7 +6,6 @@ from typing import ClassVar
 import torch
 
 from ._base import BaseAutoencoder
-from ._model.losses import LIKELIHOOD_WEIGHTS
 from ._model.networks import WithShortcut
 from ._model.objectives import VariationalObjective
 from ._model.priors import Prior
@@ -42,7 +41,6 @@ class VariationalAutoencoder(BaseAutoencoder):
             corruption=self._corruption(),
             prior=Prior(self.prior, self.n_components),
             beta=self.beta,
-            likelihood_weight=LIKELIHOOD_WEIGHTS[self.reconstruction_loss_],
         )
 
     def _network_sizes(self):
@@ -132,6 +130,11 @@ class VAETransformer(VariationalAutoencoder):
         `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
         file. It is checked in `fit` and `partial_fit`.
 
+    missing_values : {"mask", None}, default=None
+        Whether X may have NaN: "mask" leaves such values out of the loss and of the
+        numbers of `scaling`, and has networks see the mean of the feature in their
+        place. `reconstruct` gives an estimate of them. None refuses them.
+
     optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
         Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
         in the second form.
@@ -157,6 +160,10 @@ class VAETransformer(VariationalAutoencoder):
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
         error no longer improves, and return to the best weights seen. In `fit` only.
+
+    validation : {"random", "last"}, default="random"
+        Which rows early stopping sets aside: some of all, or, for rows in order of
+        time, the last ones, of which nothing else is learned either.
 
     validation_fraction : float, default=0.1
         The part that `early_stopping` holds out.
@@ -368,6 +375,11 @@ class DVAETransformer(CorruptionParameters, VariationalAutoencoder):
         `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
         file. It is checked in `fit` and `partial_fit`.
 
+    missing_values : {"mask", None}, default=None
+        Whether X may have NaN: "mask" leaves such values out of the loss and of the
+        numbers of `scaling`, and has networks see the mean of the feature in their
+        place. `reconstruct` gives an estimate of them. None refuses them.
+
     optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
         Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
         in the second form.
@@ -393,6 +405,10 @@ class DVAETransformer(CorruptionParameters, VariationalAutoencoder):
     early_stopping : bool, default=False
         Whether to hold out a part of the data, stop when its squared reconstruction
         error no longer improves, and return to the best weights seen. In `fit` only.
+
+    validation : {"random", "last"}, default="random"
+        Which rows early stopping sets aside: some of all, or, for rows in order of
+        time, the last ones, of which nothing else is learned either.
 
     validation_fraction : float, default=0.1
         The part that `early_stopping` holds out.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
 from sklearn.decomposition import PCA
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._denoising import DAETransformer
@@ -192,6 +192,14 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
     def _scores(self, residuals, codes):
         off, away = self._of_residuals(residuals), self._of_codes(codes)
         return -np.log1p(off) - np.log1p(away) / 2
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        estimator = DAETransformer() if self.estimator is None else self.estimator
+        of_model = get_tags(estimator).input_tags
+        tags.input_tags.sparse = of_model.sparse
+        tags.input_tags.allow_nan = of_model.allow_nan
+        return tags
 
 
 class _Distance:

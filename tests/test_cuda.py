@@ -104,7 +104,7 @@ def test_replays_take_the_place_of_steps(monkeypatch):
 
         def replay(self):
             batch, losses = next(
-                (b, losses) for g, b, losses in step.recordings.values() if g is self
+                (b, out) for g, (b,), out in step.recordings.values() if g is self
             )
             replayed.append(len(batch))
             losses.copy_(batch.sum(0))
@@ -189,9 +189,9 @@ def test_recorded_steps_are_the_steps(Estimator, X, precision, monkeypatch):
     recordings = []
     record = cuda.RecordedStep._record
 
-    def count(self, x):
-        recordings.append(len(x))
-        return record(self, x)
+    def count(self, batch):
+        recordings.append(len(batch[0]))
+        return record(self, batch)
 
     monkeypatch.setattr(cuda.RecordedStep, "_record", count)
     # Five batches an epoch, the last one smaller; the rate decays once, at the end.
@@ -231,8 +231,8 @@ def test_a_step_that_cannot_be_recorded_leaves_nothing_behind(X, monkeypatch):
     """It left generators, stream and allocator in the recording."""
     step = steps.PlainStep.__call__
 
-    def reads_back(self, x):
-        losses = step(self, x)
+    def reads_back(self, *batch):
+        losses = step(self, *batch)
         losses[0].item()
         return losses
 

@@ -851,7 +851,8 @@ def test_a_long_header_of_a_tar_file(home, cache):
         member.pax_headers = {"comment": "x" * 10**7}
         archive.addfile(member)
     with little_memory():
-        assert_refused(fetch_sprites, home, cache, TAR, "it has a header of more than 100000")
+        reason = "it has a header of more than 100000"
+        assert_refused(fetch_sprites, home, cache, TAR, reason)
 
 
 def test_tar_files_that_are_not(home, cache):

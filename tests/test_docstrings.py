@@ -14,6 +14,7 @@ from sklearn_daae import (
     VAETransformer,
     datasets,
     iDAAETransformer,
+    impute,
     inspection,
     metrics,
     outliers,
@@ -90,7 +91,7 @@ def test_shared_parameters_are_documented_in_the_same_words():
 OWN_WAYS = {"SA01", "EX01", "ES01", "RT02", "PR08", "RT03", "RT04"}
 PUBLIC = [
     f"{module.__name__}.{name}"
-    for module in (sklearn_daae, datasets, inspection, metrics, outliers)
+    for module in (sklearn_daae, datasets, impute, inspection, metrics, outliers)
     for name in module.__all__
 ]
 
@@ -134,8 +135,8 @@ def test_public_modules_say_what_is_public():
         for path in package.iterdir()
         if not path.name.startswith(("_", ".")) and path.name != "py.typed"
     }
-    assert found == {"datasets", "inspection", "metrics", "outliers"}
-    for module in (sklearn_daae, datasets, inspection, metrics, outliers):
+    assert found == {"datasets", "impute", "inspection", "metrics", "outliers"}
+    for module in (sklearn_daae, datasets, impute, inspection, metrics, outliers):
         assert all(hasattr(module, name) for name in module.__all__)
 
 
@@ -162,6 +163,7 @@ def test_the_api_has_its_defaults(Estimator):
         "decoder": None,
         "scaling": "auto",
         "input_range": None,
+        "missing_values": None,
         "optimizer": ("adam", {"betas": (0.5, 0.99)}),
         "learning_rate": 1e-3,
         "learning_rate_decay": 1.0,
@@ -169,6 +171,7 @@ def test_the_api_has_its_defaults(Estimator):
         "batch_size": "auto",
         "max_epochs": "auto",
         "early_stopping": False,
+        "validation": "random",
         "validation_fraction": 0.1,
         "n_iter_no_change": 10,
         "tol": 1e-4,

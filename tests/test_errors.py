@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import scipy.sparse
 
 from sklearn_daae import AAETransformer, DAAETransformer, iDAAETransformer
 from sklearn_daae._engine.trainer import AutoencoderNet
@@ -29,7 +28,6 @@ def bad_X():
         "infinity": (with_infinity, ValueError, "Input X contains infinity"),
         "too large": (X * 1e300, ValueError, r"too large for dtype\('float32'\)"),
         "strings": (np.full((20, 64), "a"), ValueError, "could not convert string"),
-        "sparse": (scipy.sparse.csr_array(X), TypeError, "dense data is required"),
         "1-D": (X[0], ValueError, "Expected 2D array, got 1D array"),
         "3-D": (X[None], ValueError, "dim 3"),
         "no rows": (X[:0], ValueError, "0 sample"),

@@ -7,8 +7,6 @@ import warnings
 
 import numpy as np
 import pytest
-import scipy.sparse
-import scipy.stats
 import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback, Checkpoint, EarlyStopping
@@ -199,7 +197,6 @@ DATA = {
     ),
     "windows": (lambda X: X.reshape(-1, 8, 8), ValueError, "Found array with dim 3"),
     "one row": (lambda X: X[0], ValueError, "Reshape your data"),
-    "sparse": (scipy.sparse.csr_array, TypeError, "'.toarray()'"),
     "missing": (lambda X: np.where(X > 0.9, np.nan, X), ValueError, "contains NaN"),
     "words": (lambda X: np.full((5, 64), "a"), ValueError, "convert string to float"),
     "nothing": (lambda X: None, ValueError, "Expected 2D array"),

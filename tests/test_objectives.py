@@ -19,7 +19,7 @@ from sklearn_daae import (
     iDAAETransformer,
 )
 from sklearn_daae._model.corruption import CORRUPTIONS
-from sklearn_daae._model.losses import gaussian_kl_divergence
+from sklearn_daae._model.losses import BatchLoss, gaussian_kl_divergence
 from sklearn_daae._model.priors import PRIORS
 from sklearn_daae.metrics import prior_distance
 
@@ -494,7 +494,7 @@ def test_the_bound_is_that_of_the_paper(Estimator, X):
         losses = objective.step(
             x,
             module=module,
-            criterion=torch.nn.BCEWithLogitsLoss(),
+            criterion=BatchLoss("bce"),
             generator=generator,
             minimise=lambda update, loss: None,
         )

@@ -56,7 +56,7 @@ def test_steps_are_the_plain_step(
     monkeypatch.setattr(
         steps.PlainStep,
         "__call__",
-        lambda self, x: taken.append(type(self)) or step(self, x),
+        lambda self, *batch: taken.append(type(self)) or step(self, *batch),
     )
     monkeypatch.setenv("SKLEARN_DAAE_STEP", "plain")
     plain = weights(make(Estimator, **settings).fit(X))

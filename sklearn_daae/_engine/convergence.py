@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
-from .._model.losses import sliced_distance
+from .._model.losses import BatchLoss, sliced_distance
 from .._model.objectives import (
     AdversarialObjective,
     BalancedObjective,
@@ -14,8 +14,9 @@ from .._model.objectives import (
 )
 from .._random import torch_generator
 
-# Rows that are looked at.
+# Rows that are looked at, and how many of wide ones.
 _N_ROWS = 1000
+_N_VALUES = 2**23
 
 # What is called a failure, each far from what a training that works comes to. On MNIST
 # these are 6e-1, 20 nats, 0.2 and 0.1.
@@ -48,14 +49,15 @@ def warn_of_failure(net, batches):
     ValueError
         If what comes out is not finite.
     """
-    x = batches.sample(_N_ROWS)
+    x, _, observed = batches.sample(_N_ROWS, _N_VALUES)
+    error_of = BatchLoss("mse", None, observed)
     random = np.random.default_rng(0)
     generator = torch_generator(random, net.device)
     with net.global_generator(random):
         z = net.model_.encode(x.clone())
-        error = (net.model_.decode(z.clone()) - x).square().mean().item()
+        error = error_of(net.model_.decode(z.clone()), x).item()
         net.refuse_divergence(np.isfinite(error))
-        variance = x.var(0, correction=0).mean().item()
+        variance = error_of(x.mean(0).expand_as(x), x).item()
         reasons = list(_failures_of_codes(net, x, z, generator))
     if not reasons and error > _MOST_ERROR * variance > 0:
         reasons = [

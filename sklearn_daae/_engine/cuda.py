@@ -190,37 +190,41 @@ class RecordedStep:
         for rate, group in zip(self.learning_rates, self.groups, strict=True):
             rate.fill_(group["lr"])
 
-    def __call__(self, x):
-        """Take a step on a batch, and return its losses."""
-        if x.shape not in self.recordings:
-            n_taken = self.n_taken.get(x.shape, 0)
+    def __call__(self, *batch):
+        """Take a step on a `Batch`, and return its losses."""
+        shape = batch[0].shape
+        if shape not in self.recordings:
+            n_taken = self.n_taken.get(shape, 0)
             if n_taken < _N_WARM_UPS:
-                self.n_taken[x.shape] = n_taken + 1
-                return self.step(x)
-            self.recordings[x.shape] = self._record(x)
-        graph, batch, losses = self.recordings[x.shape]
-        batch.copy_(x)
+                self.n_taken[shape] = n_taken + 1
+                return self.step(*batch)
+            self.recordings[shape] = self._record(batch)
+        graph, recorded, losses = self.recordings[shape]
+        for own, given in zip(recorded, batch, strict=True):
+            if own is not None:
+                own.copy_(given)
         graph.replay()
         return losses.clone()
 
-    def _record(self, x):
+    def _record(self, batch):
         """Return a recording of the step, its batch and its losses."""
-        batch = x.clone()
+        device = batch[0].device
+        batch = [None if part is None else part.clone() for part in batch]
         graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         graph.register_generator_state(self.generator)
         try:
             with (
-                _put_back_if_it_fails(x.device, pool, self.generator),
+                _put_back_if_it_fails(device, pool, self.generator),
                 self._recordable(),
                 torch.cuda.graph(
                     graph,
                     pool=pool,
-                    stream=torch.cuda.current_stream(x.device),
+                    stream=torch.cuda.current_stream(device),
                     # Threads that do not wait for their turn may use the device, too.
                     capture_error_mode="thread_local",
                 ),
             ):
-                losses = self.step(batch)
+                losses = self.step(*batch)
         except RuntimeError as error:
             raise RuntimeError(
                 f"The training step could not be recorded as a CUDA graph: {error}. To "

@@ -87,26 +87,30 @@ class Inference:
     def squared_errors(self, rows, *, corrupt=False, random_state=0, in_units=True):
         """Return the squared error of each reconstruction, the mean over features.
 
-        In units of X, or as the networks see it.
+        In units of X, or as the networks see it; of values that are observed.
         """
         denoise = self._denoising(corrupt)
 
-        def squared_error(x, generator):
+        def squared_error(x, generator, observed):
             error = denoise(x.clone(), generator) - x
             if in_units:
                 error = self.scaling.in_units(error)
-            return error.square().mean(1, keepdim=True)
+            if observed is None:
+                return error.square().mean(1, keepdim=True)
+            total = (error.square() * observed).sum(1, keepdim=True)
+            return total / observed.sum(1, keepdim=True).clamp_min(1)
 
-        options = {"random_state": random_state, "draws": corrupt}
+        options = {"random_state": random_state, "draws": corrupt, "masks": True}
         return self._map(squared_error, rows, 1, **options).ravel()
 
     def residuals(self, rows):
-        """Return R(E(x)) - x, as the networks see it."""
+        """Return R(E(x)) - x, as the networks see it; 0 where x is missing."""
 
-        def residual(x, generator):
-            return self._denoising(False)(x.clone(), generator) - x
+        def residual(x, generator, observed):
+            error = self._denoising(False)(x.clone(), generator) - x
+            return error if observed is None else error * observed
 
-        return self._map(residual, rows, self.n_features, draws=False)
+        return self._map(residual, rows, self.n_features, draws=False, masks=True)
 
     def draw_prior(self, n_samples, random_state):
         """Return draws from the prior."""
@@ -178,13 +182,26 @@ class Inference:
         return denoise
 
     def _map(
-        self, function, rows, n_columns, *, draws, random_state=0, dtype=np.float32
+        self,
+        function,
+        rows,
+        n_columns,
+        *,
+        draws,
+        random_state=0,
+        dtype=np.float32,
+        masks=False,
     ):
-        """Apply a function of a batch and a generator to all rows."""
+        """Apply a function of a batch and a generator to all rows.
+
+        Where it `masks`, also of which values are observed.
+        """
         out = np.empty((len(rows), n_columns), dtype=dtype)
         with asking(self.net, random_state, draws=draws) as (generator, give_way):
             for batch in self._slices(len(rows)):
-                out[batch] = function(rows[batch], generator).cpu().numpy()
+                x, observed = rows.take(batch)
+                mask = (observed,) if masks else ()
+                out[batch] = function(x, generator, *mask).cpu().numpy()
                 give_way()
         return out
 

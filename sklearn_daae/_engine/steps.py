@@ -1,7 +1,7 @@
 """The one seam: how a step of an objective is taken on the machine at hand.
 
-Whatever is above it calls ``step(x)``, which moves the weights and returns the losses.
-The ways of a CPU and of a GPU give what the plain one gives, up to rounding.
+Whatever is above it calls ``step(*batch)``, which moves the weights and returns the
+losses. The ways of a CPU and of a GPU give what the plain one gives, up to rounding.
 """
 
 import os
@@ -82,14 +82,14 @@ class PlainStep:
     def __init__(self, training):
         self.training = training
 
-    def __call__(self, x):
-        """Take a step on a batch, and return its losses as one tensor."""
+    def __call__(self, x, weight=None, observed=None):
+        """Take a step on a `Batch`, and return its losses as one tensor."""
         training = self.training
         with _mixed_precision(training.precision, x.device):
             losses = training.objective.step(
                 x,
                 module=training.module,
-                criterion=training.criterion,
+                criterion=training.criterion.of(weight, observed),
                 generator=training.generator,
                 minimise=self.minimise,
             )
@@ -135,10 +135,10 @@ class CPUStep(PlainStep):
             for update, optimizer in training.optimizers.items()
         }
 
-    def __call__(self, x):
-        """Take a step on a batch, and return its losses as one tensor."""
+    def __call__(self, *batch):
+        """Take a step on a `Batch`, and return its losses as one tensor."""
         with self.passes:
-            return super().__call__(x)
+            return super().__call__(*batch)
 
     def backward(self, update, loss, inputs):
         """Give the inputs their gradient, or move them at once."""

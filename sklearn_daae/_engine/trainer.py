@@ -11,6 +11,7 @@ from skorch.callbacks import Callback, EpochTimer
 from skorch.history import History
 
 from .._device import undisturbed
+from .._model.losses import BatchLoss
 from .._random import borrowed_global_generator, seed
 from . import state
 from .callbacks import held_back, refuse_to_watch
@@ -57,8 +58,7 @@ class AutoencoderNet(NeuralNet):
     ----------
     module : Autoencoder
 
-    criterion : type of torch.nn.Module
-        The reconstruction loss.
+    criterion : ReconstructionLoss
 
     objective : object
         See `_model.objectives`.
@@ -302,12 +302,12 @@ class AutoencoderNet(NeuralNet):
             working(self.device, trains=True) as give_way,
             held_back() as interrupt,
         ):
-            for x in batches.shuffled(self.random):
-                batch = {"batch": (x, None), "training": True}
+            for parts in batches.shuffled(self.random):
+                batch = {"batch": (parts.x, None), "training": True}
                 if watches_batches:
                     self.notify("on_batch_begin", **batch)
-                losses.append(step(x))
-                sizes.append(len(x))
+                losses.append(step(*parts))
+                sizes.append(len(parts.x))
                 self.n_steps_ += 1
                 if self.averaging and self.average_.is_due(self.n_steps_):
                     self.average_.update(self.module_, self.n_steps_)
@@ -317,7 +317,7 @@ class AutoencoderNet(NeuralNet):
                     )
                     loss = losses[-1][0]
                     self.history.record_batch("train_loss", loss.item())
-                    self.history.record_batch("train_batch_size", len(x))
+                    self.history.record_batch("train_batch_size", sizes[-1])
                     self.notify(
                         "on_batch_end", **batch, loss=loss, y_pred=None, **named
                     )
@@ -415,9 +415,9 @@ class AutoencoderNet(NeuralNet):
         """Return the mean squared error of R(E(x)), of x as the networks see it."""
         module, errors = self.model_, []
         with self.global_generator(np.random.default_rng(0)):
-            for x in batches:
+            for x, weight, observed in batches:
                 x_hat = module.decode(module.encode(x.clone()))
-                errors.append((x_hat - x).square().mean(1).sum())
+                errors.append(BatchLoss("mse", weight, observed)(x_hat, x) * len(x))
         return torch.stack(errors).cpu().double().sum().item() / len(batches.rows)
 
     def trim_for_prediction(self):

@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import numpy as np
 import torch
+from sklearn import config_context
 from sklearn.decomposition import PCA
 from torch import nn
 
@@ -14,8 +15,9 @@ from .scaling import WIDE_TYPES
 
 # Components of less than this part of the first one's variance are rounding.
 _LEAST_VARIANCE = 1e-7
-# Rows that networks are started from.
+# Rows that networks are started from, and how many of wide ones.
 _N_ROWS = 2000
+_N_VALUES = 2**25
 # Draws that tell the mean and the standard deviation of the prior.
 _N_DRAWS = 1000
 # Of a reconstruction that is a sigmoid's, the least slope that is made up for.
@@ -72,7 +74,10 @@ class Autoencoder(nn.Module):
 
     def forward(self, x):
         """Return R(E(x)) of rows of X, in X's own range."""
-        return self.scaling.invert(self.decode(self.encode(self.scaling(x))))
+        x = self.scaling(x)
+        if self.scaling.fill is not None:
+            x = self.scaling.filled(x)
+        return self.scaling.invert(self.decode(self.encode(x)))
 
     @torch.no_grad()
     def check_shapes(self, sizes):
@@ -134,6 +139,9 @@ class AsModule(Autoencoder):
         for name in ("shift", "scale"):
             value = torch.as_tensor(getattr(module.scaling, name), dtype=dtype)
             self.register_buffer(name, value)
+        if (fill := module.scaling.fill) is not None:
+            fill = torch.from_numpy(fill)
+        self.register_buffer("fill", fill)
 
     def forward(self, x):
         """Return what the call returns of rows, or of codes."""
@@ -145,10 +153,11 @@ class AsModule(Autoencoder):
         return x
 
     def _seen(self, x):
-        if not self.is_scaled:
-            return x.float()
-        x = x.double() if x.dtype in WIDE_TYPES else x.float()
-        return ((x - self.shift.to(x.dtype)) / self.scale.to(x.dtype)).float()
+        if self.is_scaled:
+            x = x.double() if x.dtype in WIDE_TYPES else x.float()
+            x = (x - self.shift.to(x.dtype)) / self.scale.to(x.dtype)
+        x = x.float()
+        return x if self.fill is None else torch.where(x.isnan(), self.fill, x)
 
 
 def start_as_pca(module, batches, objective, random, generator):
@@ -180,7 +189,7 @@ def start_as_pca(module, batches, objective, random, generator):
     ours = module.encoder, module.decoder
     if not all(isinstance(network, WithShortcut) for network in ours):
         return
-    x = batches.sample(_N_ROWS).cpu()
+    x = batches.sample(_N_ROWS, _N_VALUES).x.cpu()
     own = borrowed_global_generator(random, x.device)
     with torch.no_grad(), own if objective.draws_globally else nullcontext():
         _start_as_pca(module, x, objective, generator)
@@ -191,7 +200,8 @@ def _start_as_pca(module, x, objective, generator):
         return
     n_components = min(module.n_components, *x.shape)
     seed = int(torch.randint(2**31, (), generator=generator))
-    pca = PCA(n_components, random_state=seed).fit(x.numpy())
+    with config_context(array_api_dispatch=False):  # which has it round otherwise
+        pca = PCA(n_components, random_state=seed).fit(x.numpy())
     variances = pca.explained_variance_
     is_real = variances > max(_LEAST_VARIANCE * variances[0], 0)
     if not is_real.all():

@@ -2,7 +2,8 @@
 
 In each, ``minimise(update, loss)`` moves the weights of one update, and only those,
 down the gradient of the loss, with that update's own optimiser. A loss may pass a
-network as often as it likes.
+network as often as it likes. `criterion` is the `BatchLoss` of the batch, which knows
+the weights of its rows.
 """
 
 from typing import NamedTuple
@@ -146,15 +147,17 @@ class AdversarialObjective(DenoisingObjective):
             x, module, criterion, generator, minimise
         )  # 3 to 9
 
+        weight = criterion.weight
         # One graph of z_fake serves both players: the discriminator sees it detached.
         z_fake = self.draw_z_fake(x, module.encoder, generator, x_tilde)  # 11
         z_real = self.prior(len(x), generator)  # 12
         logits = module.discriminator(torch.cat([z_real, z_fake.detach()])).float()
-        loss = discriminator_loss(logits[: len(x)], logits[len(x) :])  # 14, 15
+        loss = discriminator_loss(logits[: len(x)], logits[len(x) :], weight)  # 14, 15
         minimise("discriminator", loss)  # 16
 
         # The discriminator has moved, so that z_fake is judged anew.
-        adversarial_loss = self.adversarial_loss(module.discriminator(z_fake).float())
+        logits = module.discriminator(z_fake).float()
+        adversarial_loss = self.adversarial_loss(logits, weight)
         minimise("adversarial", adversarial_loss)  # 18, 19
         return reconstruction_loss, loss, adversarial_loss
 
@@ -195,7 +198,7 @@ class BalancedObjective(AdversarialObjective):
         return updates
 
     def step(self, x, *, module, criterion, generator, minimise):
-        n, M = len(x), self.n_integration_steps or 1
+        n, M, weight = len(x), self.n_integration_steps or 1, criterion.weight
         # Of the M corruptions of Algorithm 2, the first is also the one of line 3.
         x_tilde = self.corruption(x, generator, n_draws=M, in_training=True)  # 3
         z = module.encoder(x_tilde).float()  # 4
@@ -203,11 +206,13 @@ class BalancedObjective(AdversarialObjective):
         z_real = self.prior(n, generator)  # 12
 
         logits = module.discriminator(torch.cat([z_real, z_fake])).float()
-        dis_loss = discriminator_loss(logits[:n], logits[n:])  # 14, 15
+        dis_loss = discriminator_loss(logits[:n], logits[n:], weight)  # 14, 15
         minimise("discriminator", dis_loss, also=[z_fake])  # 16
-        adversarial_loss = self.adversarial_loss(logits[n:].detach())  # 18
+        adversarial_loss = self.adversarial_loss(logits[n:].detach(), weight)  # 18
         adversary = self._against(z_fake.grad, logits[n:])
-        distance, towards_prior = sliced_distance(z_fake.detach(), z_real, generator)
+        distance, towards_prior = sliced_distance(
+            z_fake.detach(), z_real, generator, weight
+        )
         pull = unit_vector(unit_vector(adversary) + unit_vector(towards_prior))
 
         size = torch.zeros_like(distance)  # where no encoder learns
@@ -215,7 +220,7 @@ class BalancedObjective(AdversarialObjective):
         def balance(gradient):
             """Add to the reconstruction's gradient at the codes that of the prior."""
             size.copy_(gradient.norm())
-            widening = _widening(gradient[:n], z_fake.detach(), z_real)
+            widening = _widening(gradient[:n], z_fake.detach(), z_real, weight)
             gradient = torch.cat([gradient[:n] - widening, gradient[n:]])
             # Of the mean over M draws, each has one part in M.
             return gradient + self.adversarial_weight * size / M * pull.repeat(M, 1)
@@ -241,7 +246,7 @@ class BalancedObjective(AdversarialObjective):
         return wanted * len(logits) / torch.sigmoid(logits.detach()) * gradient
 
 
-def _widening(gradient, z, z_real):
+def _widening(gradient, z, z_real, weight=None):
     """Return the part of a gradient that widens codes where they are too wide already.
 
     Where it is cheaper to widen the codes than to strengthen the decoder, as with
@@ -251,12 +256,21 @@ def _widening(gradient, z, z_real):
     ----------
     gradient, z, z_real : tensor of shape (n_samples, n_components)
         At the codes, the codes, and draws from the prior.
+
+    weight : tensor of shape (n_samples,), default=None
+        Of the rows, of which the gradient has it already.
     """
-    centred = z - z.mean(0)
-    spread, wanted = centred.square().sum(0), (z_real - z_real.mean(0)).square().sum(0)
+    if weight is None:
+        outward = centred = z - z.mean(0)
+    else:
+        share = weight[:, None] / weight.sum()
+        centred = z - (share * z).sum(0)
+        outward = centred * weight[:, None]
+    spread = (outward * centred).sum(0)
+    wanted = (z_real - z_real.mean(0)).square().sum(0)
     # Down a negative slope along their spread, codes become wider.
     slope = (gradient * centred).sum(0) / spread
-    return torch.where(spread > _ROOM * wanted, slope.clamp_max(0), 0) * centred
+    return torch.where(spread > _ROOM * wanted, slope.clamp_max(0), 0) * outward
 
 
 class VariationalObjective(DenoisingObjective):
@@ -276,19 +290,14 @@ class VariationalObjective(DenoisingObjective):
 
     beta : float
         Weight of the divergence.
-
-    likelihood_weight : float
-        What turns the mean of the loss over samples and features into minus the
-        log-likelihood of a feature, up to a constant.
     """
 
     loss_names = ("reconstruction_loss", "kl_divergence")
 
-    def __init__(self, *, corruption, prior, beta, likelihood_weight):
+    def __init__(self, *, corruption, prior, beta):
         super().__init__(corruption=corruption)
         self.prior = prior
         self.beta = beta
-        self.likelihood_weight = likelihood_weight
 
     def draw_code(self, x_tilde, module, generator):
         return self._draw_code(*self._posterior(x_tilde, module), generator)
@@ -297,10 +306,8 @@ class VariationalObjective(DenoisingObjective):
         x_tilde = self.corruption(x, generator, in_training=True)
         posterior = self._posterior(x_tilde, module)
         x_hat = module.decoder(self._draw_code(*posterior, generator))
-        reconstruction_loss = (
-            self.likelihood_weight * x.shape[1] * criterion(x_hat.float(), x)
-        )
-        kl_divergence = gaussian_kl_divergence(*posterior)
+        reconstruction_loss = criterion.negative_log_likelihood(x_hat.float(), x)
+        kl_divergence = gaussian_kl_divergence(*posterior, criterion.weight)
         minimise("reconstruction", reconstruction_loss + self.beta * kl_divergence)
         return reconstruction_loss, kl_divergence
 

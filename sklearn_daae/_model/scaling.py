@@ -70,6 +70,10 @@ class Scaling:
     low, high : float or ndarray of shape (n_features,)
         Where networks see the ends of the range: 0 and 1, or, of "standard", the least
         and the greatest value of each feature.
+
+    fill : ndarray of shape (n_features,) or None
+        What networks see of a value that is missing, the mean of the feature. None
+        where none may be.
     """
 
     def __init__(self, kind=None, shift=0.0, scale=1.0, low=0.0, high=1.0):
@@ -78,6 +82,7 @@ class Scaling:
         self.scale = scale
         self.low = low
         self.high = high
+        self.fill = None
         self._tensors = {}
 
     def __repr__(self):
@@ -89,6 +94,10 @@ class Scaling:
             return x.float()
         x = x.double() if x.dtype in WIDE_TYPES else x.float()
         return ((x - self._on(x, "shift")) / self._on(x, "scale")).float()
+
+    def filled(self, x):
+        """Return what networks see, with what is missing filled."""
+        return torch.where(x.isnan(), self._on(x, "fill"), x)
 
     def invert(self, x):
         """Return what networks see as rows of X."""
@@ -165,7 +174,9 @@ def choose_scaling(kind, input_range, reconstruction_loss, statistics):
     return scaling
 
 
-def choose_loss_and_scaling(kind, input_range, reconstruction_loss, statistics, dtype):
+def choose_loss_and_scaling(
+    kind, input_range, reconstruction_loss, statistics, dtype, *, may_miss=False
+):
     """Return the `Scaling`, and the name of the loss, that parameters ask for.
 
     Parameters
@@ -175,6 +186,9 @@ def choose_loss_and_scaling(kind, input_range, reconstruction_loss, statistics, 
 
     dtype : dtype
         Of the training data.
+
+    may_miss : bool, default=False
+        Whether values may be missing.
 
     Warns
     -----
@@ -194,6 +208,8 @@ def choose_loss_and_scaling(kind, input_range, reconstruction_loss, statistics, 
             stacklevel=5,
         )
     seen = statistics.mapped(scaling)
+    if may_miss:
+        scaling.fill = np.float32(seen.mean)
     loss = reconstruction_loss
     if loss == "auto":
         is_bce = _is_within_unit_interval(seen.bounds) and _has_contrast(seen)

@@ -1,0 +1,379 @@
+"""What trains every estimator: fit and partial_fit, from X to fitted networks."""
+
+from contextlib import ExitStack, closing, nullcontext
+from copy import deepcopy
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import validate_data
+
+from . import _checks
+from ._device import resolve_device
+from ._engine.batches import DTYPES, Batches, Rows, hold_out, n_to_hold_out
+from ._engine.callbacks import EpochProgressBar, SklearnTasks, StopsEarly
+from ._engine.convergence import warn_of_failure
+from ._engine.cpu import warn_of_slow_precision
+from ._engine.state import net_unchanged_on_error, unchanged_on_error, unfit
+from ._engine.trainer import AutoencoderNet, DivergenceError, learning
+from ._model.losses import ReconstructionLoss
+from ._model.module import Autoencoder, start_as_pca
+from ._model.networks import make_network
+from ._model.scaling import choose_loss_and_scaling, refuse_range
+from ._parameters import AutoencoderParameters
+from ._random import borrowed_global_generator, private_generator, torch_generator
+from ._sklearn_compat import CallbackSupportMixin, check_sample_weight, with_callbacks
+
+
+class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
+    """What trains.
+
+    A subclass adds its own parameters and says what it minimises (`_objective`); one
+    with more than an encoder and a decoder adds to `_network_sizes`.
+    """
+
+    @with_callbacks
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train the model on X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The training data, clean: the model corrupts it itself. On a CPU it is read
+            batch by batch, and copied as a whole only where it has to be converted
+            (Fortran order, data frames of several types, types that torch lacks). A
+            sparse X is made dense batch by batch; CSR is read as it is.
+
+        y : Ignored
+            Present for API consistency.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each row counts, beside the others: of weight 2 it is as if it
+            were there twice, of 0 as if it were not there.
+
+        X_val : {array-like, sparse matrix} of shape (n_rows, n_features), default=None
+            Rows to watch the error of, which `history_` has and `early_stopping` goes
+            by, in place of some of X.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid, before any training, or if training
+            diverges. The estimator is then what it was before the call.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the codes carry nothing, the reconstructions are no better than the means
+            of the features, the match to the prior is lost, or X is of a scale at which
+            the numbers that it comes as do not tell its rows apart.
+
+        UserWarning
+            If the user interrupts the training after its first epoch. The model is
+            kept, as in scikit-learn's multilayer perceptrons.
+        """
+        goes_on = self.warm_start and hasattr(self, "net_")
+        self._check_parameters()
+        device = resolve_device(self.device)
+        with unchanged_on_error(self), learning(device), ExitStack() as stack:
+            if goes_on:
+                stack.enter_context(net_unchanged_on_error(self.net_))
+            rows = self._read(X, device, reset=not goes_on)
+            own = None if X_val is None else self._read_own(X_val, device)
+            if own is None and self.early_stopping and self.validation == "last":
+                n_left = len(rows) - n_to_hold_out(len(rows), self.validation_fraction)
+                own = Rows(rows.X[n_left:], device)
+                rows = Rows(rows.X[:n_left], device)
+            weight = self._read_weight(sample_weight, X, len(rows))
+            n_rows = len(rows) if weight is None else np.count_nonzero(weight)
+            n_epochs = self._n_epochs(n_rows, self.n_features_in_)
+            context = self._init_callback_context(max_subtasks=n_epochs)
+            # That of the first time, so that the same rows are held out again.
+            splitter = self.net_.splitter_ if goes_on else None
+            if self.early_stopping and splitter is None:
+                splitter = private_generator(self.random_state)
+            watched = own
+            if own is None and self.early_stopping:
+                watched = splitter
+            net, training, validation = self._begin(rows, goes_on, weight, watched)
+            net.splitter_ = splitter
+            observers = []
+            if self.early_stopping:
+                tol = self.tol * validation.variance()
+                observers.append(StopsEarly(self.n_iter_no_change, tol))
+            if context is not None:
+                tasks = SklearnTasks(self, context, X, y, training)
+                observers.append(tasks)
+            if self.verbose:
+                bar = EpochProgressBar(type(self).__name__, n_epochs)
+                observers.append(stack.enter_context(closing(bar)))
+            net.train(training, validation, n_epochs, observers=observers)
+            warn_of_failure(net, training)
+            fitted = self._fitted_attributes(net, training)
+            self.__dict__.update(fitted)
+            if context is not None:
+                tasks.end(fitted)
+        return self
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Train for one epoch on the rows given, going on from the present state.
+
+        The first call makes the networks, as `fit` does; k calls on the same X give
+        what one `fit` with ``max_epochs=k`` gives, bit for bit (unless callbacks, such
+        as schedulers, begin anew with each call; and a DAE's `sample` starts from codes
+        of earlier calls, too, where a call has few rows). One pass has nothing to stop
+        early or to show: `early_stopping` and `verbose` have no effect here.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows to train on.
+
+        y : Ignored
+            Present for API consistency.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            How often each of them counts, beside the others.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, or if a parameter that shapes the networks or optimisers has
+            changed since they were made. If training diverges, the estimator is no
+            longer fitted: unlike `fit`, a pass keeps no copy of the weights to go back
+            to. What else ends one early, an interrupt or an error in code of yours,
+            leaves the steps that were taken.
+        """
+        goes_on = hasattr(self, "net_")
+        self._check_parameters()
+        device = resolve_device(self.device)
+        try:
+            with unchanged_on_error(self), learning(device):
+                rows = self._read(X, device, reset=not goes_on)
+                weight = self._read_weight(sample_weight, X, len(rows))
+                net, training, _ = self._begin(rows, goes_on, weight)
+                net.train(training)
+                fitted = self._fitted_attributes(net, training, goes_on=goes_on)
+                self.__dict__.update(fitted)
+        except DivergenceError:
+            # There is no copy to go back to: to make one takes as long as some passes.
+            unfit(self)
+            raise
+        return self
+
+    def _begin(self, rows, goes_on, weight, watched=None):
+        """Return a net that is ready, what to train it on and what to watch.
+
+        That is rows of X, drawn by a generator, or others.
+        """
+        if goes_on:
+            self._check_going_on(rows)
+            settings = self._net_settings(rows.device)
+        else:
+            self._choose_scaling(rows, weight)
+        rows.scaling = self.scaling_
+        if isinstance(watched, Rows):
+            watched.refuse_large()
+            self._refuse_range(watched)
+            watched.scaling = self.scaling_
+        training, validation = self._batches(rows, weight, watched)
+        if not goes_on:
+            return self._new_net(training), training, validation
+        net = self.net_.to(rows.device)
+        net.resume(**settings)
+        return net, training, validation
+
+    def _read(self, X, device, *, reset=False, may_miss=None):
+        """Return the rows of a valid X, not yet as the networks see them."""
+        _checks.check_kind(X)
+        X = _checks.as_numpy(X)
+        if may_miss is None:
+            may_miss = self.missing_values is not None
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=DTYPES,
+            order=None if _checks.has_whole_rows(X) else "C",
+            ensure_all_finite="allow-nan" if may_miss else True,
+            ensure_min_samples=2 if reset else 1,  # one tells nothing, to begin with
+        )
+        return Rows(X, device)
+
+    def _read_own(self, X_val, device):
+        """Return the rows of the user's own validation set."""
+        try:
+            return self._read(X_val, device)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"X_val: {error}") from None
+
+    def _read_weight(self, sample_weight, X, n_rows):
+        """Return weights of the first rows of X, whose mean is 1, or None."""
+        if sample_weight is None:
+            return None
+        weight = check_sample_weight(sample_weight, X)[:n_rows]
+        n_counted = int((weight > 0).sum())
+        if n_counted == 0:
+            raise ValueError(
+                "sample_weight is 0 for every row that is trained on. Give at least "
+                "one of them a positive weight."
+            )
+        # As if those without a weight were not there.
+        weight = weight * (n_counted / weight.sum())
+        return None if (weight == 1).all() else weight
+
+    def _rows(self, X):
+        """Return rows of X as the fitted networks see them."""
+        may_miss = self.scaling_.fill is not None
+        rows = self._read(X, self.device_, may_miss=may_miss)
+        rows.refuse_large()
+        rows.scaling = self.scaling_
+        return rows
+
+    def _batches(self, rows, weight, watched):
+        """Return what to train on, and what to watch, if that is not None."""
+        source, indices, validation = rows.to_device(), np.arange(len(rows)), None
+        if weight is not None:
+            indices = indices[weight > 0]
+            weight = torch.from_numpy(np.float32(weight)).to(rows.device)
+        batch_size = self._batch_size(len(indices))
+        if isinstance(watched, Rows):
+            every = np.arange(len(watched))
+            validation = Batches(watched.to_device(), rows=every, batch_size=1024)
+        elif watched is not None:
+            shuffled = deepcopy(watched).permutation(indices)
+            indices, held_out = hold_out(shuffled, self.validation_fraction)
+            validation = Batches(source, rows=held_out, batch_size=1024, weight=weight)
+        training = Batches(source, rows=indices, batch_size=batch_size, weight=weight)
+        return training, validation
+
+    def _fitted_attributes(self, net, batches, *, goes_on=False):
+        """Return what a model has after training on the batches, by name."""
+        return {"net_": net}
+
+    def _choose_scaling(self, rows, weight):
+        """Choose what X is mapped by, and the loss, from what it is like."""
+        statistics = rows.statistics(weight)
+        rows.refuse_large()
+        input_range, loss = self._structure()["input_range"], self.reconstruction_loss
+        self.scaling_, self.reconstruction_loss_ = choose_loss_and_scaling(
+            self.scaling,
+            input_range,
+            loss,
+            statistics,
+            rows.X.dtype,
+            may_miss=self.missing_values is not None,
+        )
+
+    def _check_going_on(self, rows):
+        """Refuse parameters and an X that the fitted networks were not made for."""
+        self._check_structure(self.net_.structure, self.n_features_in_)
+        loss, before = self.reconstruction_loss, self.reconstruction_loss_
+        if loss not in ("auto", before):
+            _checks.refuse_change("reconstruction_loss", before, loss)
+        rows.refuse_large()
+        self._refuse_range(rows)
+
+    def _refuse_range(self, rows):
+        if self.scaling_.kind != "standard":
+            refuse_range(
+                rows.bounds(),
+                self.scaling_,
+                self.reconstruction_loss_,
+                self.input_range,
+                self.reconstruction_loss,
+            )
+
+    def _new_net(self, training):
+        """Return a net with fresh networks and optimisers, for these batches."""
+        device = training.source.device
+        self._check_structure({}, self.n_features_in_)
+        _checks.warn_of_many_components(self.n_components, self.n_features_in_)
+        settings = self._net_settings(device)
+        random = private_generator(self.random_state)
+        cpu = torch.device("cpu")  # the same weights from one seed on every device
+        borrowed = borrowed_global_generator(random, cpu)
+        with borrowed if self._has_own_networks() else nullcontext():
+            generator = torch_generator(random, cpu)
+            parts = self._resolved(training.n_counted)
+            sizes = self._network_sizes()
+            networks = {
+                name: self._make_network(name, sizes[name], generator, parts)
+                for name in sizes
+            }
+            if self._has_own_networks():  # which stay as they are, and share as they do
+                networks = deepcopy(networks)
+            module = Autoencoder(
+                **networks,
+                n_components=self.n_components,
+                sigmoid_output=self.reconstruction_loss_ == "bce",
+                scaling=self.scaling_,
+            )
+            module.float().check_shapes(sizes)
+            if self.encoder is self.decoder is None:
+                objective = settings["objective"]
+                start_as_pca(module, training, objective, random, generator)
+        net = AutoencoderNet(
+            module,
+            ReconstructionLoss(self.reconstruction_loss_),
+            random=random,
+            structure=self._structure(),
+            device=device,
+            **settings,
+        )
+        return net.initialize()
+
+    def _net_settings(self, device):
+        """Return what may change between two trainings of the same networks."""
+        objective = self._objective()
+        objective.check(self.n_features_in_, device)
+        warn_of_slow_precision(self.precision, device)
+        chosen = {
+            name: self._optimizer(update) for name, update in objective.updates.items()
+        }
+        return {
+            "objective": objective,
+            "draws_globally": objective.draws_globally or self._draws_globally(),
+            "has_own_networks": self._has_own_networks(),
+            "optimizers": {name: optimizer for name, (optimizer, _) in chosen.items()},
+            "learning_rates": {name: rate for name, (_, rate) in chosen.items()},
+            "learning_rate_decay": self.learning_rate_decay,
+            "averaging": self.averaging,
+            "precision": self.precision,
+            "callbacks": list(self.callbacks or []),
+            "verbose": self.verbose,
+        }
+
+    def _network_sizes(self):
+        """Return the numbers of inputs and outputs of each network, by name."""
+        d, k = self.n_features_in_, self.n_components
+        return {"encoder": (d, k), "decoder": (k, d)}
+
+    def _make_network(self, name, sizes, generator, parts):
+        """Return the user's own network, or one of ours."""
+        own = _checks.network_of(name, getattr(self, name))
+        return make_network(name, own, sizes, generator, parts)
