@@ -1,6 +1,7 @@
 """What values of parameters may be, beyond what scikit-learn's constraints express."""
 
 import warnings
+from contextlib import contextmanager
 from inspect import Parameter, signature
 from math import prod
 from numbers import Integral, Real
@@ -225,6 +226,21 @@ def as_given(X, out):
     if isinstance(X, torch.Tensor) and get_config().get("array_api_dispatch"):
         return torch.from_numpy(out).to(X.device)
     return out
+
+
+@contextmanager
+def naming_what_allows_nan(kind):
+    """Say of NaN in X what to do about it here, in place of what scikit-learn says."""
+    try:
+        yield
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        raise ValueError(
+            f"Input X contains NaN. Fit {kind} with missing_values='mask', which "
+            "learns from the values that are there, or fill X before, as by "
+            "sklearn_daae.impute.AutoencoderImputer."
+        ) from None
 
 
 def has_whole_rows(X):

@@ -26,7 +26,10 @@ except ImportError:  # scikit-learn < 1.9
 
 def check_sample_weight(sample_weight, X):
     """Return the weights of the rows of X as an array, none of them negative."""
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
+    try:
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"sample_weight: {error}") from None
     if (weight < 0).any():
         raise ValueError(
             f"sample_weight has the negative value {weight.min():g}. Weights are 0 or "

@@ -212,16 +212,19 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         X = _checks.as_numpy(X)
         if may_miss is None:
             may_miss = self.missing_values is not None
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=DTYPES,
-            order=None if _checks.has_whole_rows(X) else "C",
-            ensure_all_finite="allow-nan" if may_miss else True,
-            ensure_min_samples=2 if reset else 1,  # one tells nothing, to begin with
-        )
+        with _checks.naming_what_allows_nan(type(self).__name__):
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                accept_sparse="csr",
+                dtype=DTYPES,
+                order=None if _checks.has_whole_rows(X) else "C",
+                ensure_all_finite="allow-nan" if may_miss else True,
+                ensure_min_samples=2
+                if reset
+                else 1,  # one tells nothing, to begin with
+            )
         return Rows(X, device)
 
     def _read_own(self, X_val, device):

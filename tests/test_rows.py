@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_daae import AAETransformer, DAAETransformer, DAETransformer
 from sklearn_daae._model.losses import sliced_distance
+from sklearn_daae.inspection import ReconstructionDisplay
 from sklearn_daae.metrics import reconstruction_error
 
 from .conftest import ESTIMATORS, PLAIN, SHORT_TRAINING, VARIATIONAL, make, needs_cuda
@@ -137,6 +138,7 @@ def test_partial_fit_with_weights(Estimator, X, weight):
         (-1, "negative value -1"),
         (0, "at least one"),
         (np.nan, "contains NaN"),
+        ("balanced", "sample_weight: could not convert"),
         ([1, 2], "has 300 samples|shape"),
     ],
 )
@@ -313,7 +315,7 @@ def damaged(X):
 
 
 def test_missing_values_are_refused_unless_asked_for(Estimator, X, damaged):
-    with pytest.raises(ValueError, match="contains NaN"):
+    with pytest.raises(ValueError, match=r"NaN\. Fit .* missing_values='mask'"):
         make(Estimator).fit(damaged)
     model = make(Estimator).fit(X)
     with pytest.raises(ValueError, match="contains NaN"):
@@ -409,3 +411,20 @@ def test_every_way_of_taking_steps(Estimator, damaged, weight, device, monkeypat
     for found, expected in zip(fit(device, device), fit("plain", device), strict=True):
         for name, value in expected.items():
             assert found[name] == pytest.approx(value, rel=2e-2, abs=2e-3), name
+
+
+@pytest.mark.parametrize("kind", ["sparse", "missing"])
+def test_pictures_of_such_rows(X, damaged, kind):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    rows = sp.csr_array(X) if kind == "sparse" else damaged
+    settings = {"missing_values": None if kind == "sparse" else "mask"}
+    model = make(DAETransformer, **settings, scaling="standard").fit(rows)
+    display = ReconstructionDisplay.from_estimator(
+        model, rows, image_shape=(1, 8, 8), n_samples=3
+    )
+    expected = X[:3] if kind == "sparse" else damaged[:3]
+    np.testing.assert_allclose(display.original, expected, rtol=1e-6)
+    low, high = display.value_range
+    assert (low, high) == pytest.approx((0, 1))
+    plt.close("all")

@@ -135,4 +135,4 @@ def range_of(model, X):
         return tuple(map(float, input_range))
     if model.reconstruction_loss_ == "bce":
         return 0.0, 1.0
-    return float(np.min(X)), float(np.max(X))
+    return float(np.nanmin(X)), float(np.nanmax(X))

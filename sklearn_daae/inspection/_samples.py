@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 
 from .._checks import check_flag, check_number
 from .._pipelines import find_autoencoder
@@ -145,20 +146,21 @@ class ReconstructionDisplay(GridDisplay):
         check_number("n_samples", n_samples, least=1)
         check_flag("corrupt", corrupt)
         rows: Any = X
-        model, X = find_autoencoder(estimator, rows[:n_samples])
+        model, rows = find_autoencoder(estimator, rows[:n_samples])
         image_shape = shape_to_draw(image_shape, model)
         corrupt = corrupt and not model.net_.objective.corruption.is_identity
         # One seed, so that what is reconstructed is what is shown.
         seed = int(private_generator(random_state).integers(2**31))
-        reconstructed = model.reconstruct(X, corrupt=corrupt, random_state=seed)
-        corrupted = model.corrupt(X, seed) if corrupt else None
-        X = np.asarray(X, dtype=np.float32)
+        reconstructed = model.reconstruct(rows, corrupt=corrupt, random_state=seed)
+        corrupted = model.corrupt(rows, seed) if corrupt else None
+        original = rows.toarray() if issparse(rows) else rows
+        original = np.asarray(original, dtype=np.float32)
         display = cls(
-            X,
+            original,
             reconstructed,
             corrupted=corrupted,
             image_shape=image_shape,
-            value_range=range_of(model, X),
+            value_range=range_of(model, original),
         )
         return display.plot(ax, cmap=cmap)
 
