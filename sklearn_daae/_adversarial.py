@@ -134,13 +134,18 @@ class AAETransformer(AdversarialAutoencoder):
     discriminator_learning_rate : float, default=None
         Learning rate of the discriminator. None is the same as `learning_rate`.
 
-    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"}, default="auto"
+    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"} or list, default="auto"
         Binary cross-entropy, for X in [0, 1]; squared or absolute error; or Huber's,
         which is half the squared one up to a difference of 1, and linear beyond, so
         that few values that are far off count for less. "auto" is "bce" where X
         is not standardised, lies in [0, 1] and has a standard deviation of at least
         0.1, else "mse"; name one where parts of the data that are fitted apart, as in
-        cross-validation, may differ in that.
+        cross-validation, may differ in that. Or a list of losses of columns:
+        ``[("cross_entropy", "color_"), ("mae", slice(0, 3))]``, where columns are a
+        slice, a list of numbers or names, or how the names of a data frame's begin; all
+        others are of "mse". "cross_entropy" is of columns of which one is 1, as of a
+        `OneHotEncoder`; it and "bce" have their columns neither standardised nor
+        mapped.
 
     encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
         Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
@@ -275,8 +280,9 @@ class AAETransformer(AdversarialAutoencoder):
     n_epochs_ : int
         Epochs trained so far.
 
-    reconstruction_loss_ : str
-        The loss that was used, "bce" or "mse".
+    reconstruction_loss_ : str or tuple
+        The loss that was used; or, of a list, that of each group, with the numbers of
+        its columns.
 
     scaling_ : Scaling
         How X is mapped, to ``(x - scaling_.shift) / scaling_.scale``: its attribute
@@ -428,13 +434,18 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
     discriminator_learning_rate : float, default=None
         Learning rate of the discriminator. None is the same as `learning_rate`.
 
-    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"}, default="auto"
+    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"} or list, default="auto"
         Binary cross-entropy, for X in [0, 1]; squared or absolute error; or Huber's,
         which is half the squared one up to a difference of 1, and linear beyond, so
         that few values that are far off count for less. "auto" is "bce" where X
         is not standardised, lies in [0, 1] and has a standard deviation of at least
         0.1, else "mse"; name one where parts of the data that are fitted apart, as in
-        cross-validation, may differ in that.
+        cross-validation, may differ in that. Or a list of losses of columns:
+        ``[("cross_entropy", "color_"), ("mae", slice(0, 3))]``, where columns are a
+        slice, a list of numbers or names, or how the names of a data frame's begin; all
+        others are of "mse". "cross_entropy" is of columns of which one is 1, as of a
+        `OneHotEncoder`; it and "bce" have their columns neither standardised nor
+        mapped.
 
     encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
         Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
@@ -569,8 +580,9 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
     n_epochs_ : int
         Epochs trained so far.
 
-    reconstruction_loss_ : str
-        The loss that was used, "bce" or "mse".
+    reconstruction_loss_ : str or tuple
+        The loss that was used; or, of a list, that of each group, with the numbers of
+        its columns.
 
     scaling_ : Scaling
         How X is mapped, to ``(x - scaling_.shift) / scaling_.scale``: its attribute
@@ -725,13 +737,18 @@ class iDAAETransformer(CorruptionParameters, AdversarialAutoencoder):
     discriminator_learning_rate : float, default=None
         Learning rate of the discriminator. None is the same as `learning_rate`.
 
-    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"}, default="auto"
+    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"} or list, default="auto"
         Binary cross-entropy, for X in [0, 1]; squared or absolute error; or Huber's,
         which is half the squared one up to a difference of 1, and linear beyond, so
         that few values that are far off count for less. "auto" is "bce" where X
         is not standardised, lies in [0, 1] and has a standard deviation of at least
         0.1, else "mse"; name one where parts of the data that are fitted apart, as in
-        cross-validation, may differ in that.
+        cross-validation, may differ in that. Or a list of losses of columns:
+        ``[("cross_entropy", "color_"), ("mae", slice(0, 3))]``, where columns are a
+        slice, a list of numbers or names, or how the names of a data frame's begin; all
+        others are of "mse". "cross_entropy" is of columns of which one is 1, as of a
+        `OneHotEncoder`; it and "bce" have their columns neither standardised nor
+        mapped.
 
     encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
         Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
@@ -866,8 +883,9 @@ class iDAAETransformer(CorruptionParameters, AdversarialAutoencoder):
     n_epochs_ : int
         Epochs trained so far.
 
-    reconstruction_loss_ : str
-        The loss that was used, "bce" or "mse".
+    reconstruction_loss_ : str or tuple
+        The loss that was used; or, of a list, that of each group, with the numbers of
+        its columns.
 
     scaling_ : Scaling
         How X is mapped, to ``(x - scaling_.shift) / scaling_.scale``: its attribute

@@ -25,17 +25,14 @@ from ._checks import (
 )
 from ._engine.optimizers import split_optimizer
 from ._model.corruption import Corruption
-from ._model.losses import RECONSTRUCTION_LOSSES
+from ._model.losses import check_loss
 from ._model.networks import NETWORKS, check_network_options
 from ._random import RandomState
 from ._sklearn_compat import Interval, InvalidParameterError, StrOptions
 
-# The constraint on the sizes of hidden layers: one, or several.
-LAYER_SIZES = [
-    "array-like",
-    Interval(Integral, 1, None, closed="left"),
-    StrOptions({"auto"}),
-]
+# Constraints: on numbers of things, and on the sizes of hidden layers, one or several.
+_NUMBER_OR_AUTO = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
+LAYER_SIZES = ["array-like", *_NUMBER_OR_AUTO]
 
 # The settings of the paper, of those parameters that a model has.
 _PUBLISHED = {
@@ -117,7 +114,7 @@ class AutoencoderParameters(BaseEstimator):
     """The parameters that all estimators have. Nothing is checked before `fit`."""
 
     n_components: int = field(default=10, kw_only=False)
-    reconstruction_loss: str = "auto"
+    reconstruction_loss: str | list[tuple[str, Any]] = "auto"
     encoder_layer_sizes: str | Sequence[int] = "auto"
     decoder_layer_sizes: str | Sequence[int] = "auto"
     network: str | tuple[str, dict] = "mlp"
@@ -147,7 +144,7 @@ class AutoencoderParameters(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "reconstruction_loss": [StrOptions({"auto", *RECONSTRUCTION_LOSSES})],
+        "reconstruction_loss": "no_validation",  # `check_loss` says more
         "encoder_layer_sizes": LAYER_SIZES,
         "decoder_layer_sizes": LAYER_SIZES,
         "network": "no_validation",  # those below say more themselves
@@ -160,15 +157,9 @@ class AutoencoderParameters(BaseEstimator):
         "optimizer": "no_validation",
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
+        "batch_size": _NUMBER_OR_AUTO,
         "averaging": ["boolean"],
-        "max_epochs": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
+        "max_epochs": _NUMBER_OR_AUTO,
         "early_stopping": ["boolean"],
         "validation": [StrOptions({"random", "last"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -226,6 +217,7 @@ class AutoencoderParameters(BaseEstimator):
                 split_optimizer(name, value)
         for callback in self.callbacks or []:
             check_callback(callback)
+        check_loss(self.reconstruction_loss)
         if self.image_shape is not None:
             check_image_shape(self.image_shape)
         self._check_scaling()

@@ -17,10 +17,10 @@ from ._engine.convergence import warn_of_failure
 from ._engine.cpu import warn_of_slow_precision
 from ._engine.state import net_unchanged_on_error, unchanged_on_error, unfit
 from ._engine.trainer import AutoencoderNet, DivergenceError, learning
-from ._model.losses import ReconstructionLoss
+from ._model.losses import ReconstructionLoss, resolve_groups
 from ._model.module import Autoencoder, start_as_pca
 from ._model.networks import make_network
-from ._model.scaling import choose_loss_and_scaling, refuse_range
+from ._model.scaling import choose_loss_and_scaling, refuse_columns, refuse_range
 from ._parameters import AutoencoderParameters
 from ._random import borrowed_global_generator, private_generator, torch_generator
 from ._sklearn_compat import CallbackSupportMixin, check_sample_weight, with_callbacks
@@ -245,9 +245,10 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 "sample_weight is 0 for every row that is trained on. Give at least "
                 "one of them a positive weight."
             )
+        if (weight == weight[0]).all():
+            return None
         # As if those without a weight were not there.
-        weight = weight * (n_counted / weight.sum())
-        return None if (weight == 1).all() else weight
+        return weight * (n_counted / weight.sum())
 
     def _rows(self, X):
         """Return rows of X as the fitted networks see them."""
@@ -282,7 +283,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         """Choose what X is mapped by, and the loss, from what it is like."""
         statistics = rows.statistics(weight)
         rows.refuse_large()
-        input_range, loss = self._structure()["input_range"], self.reconstruction_loss
+        input_range, loss = self._structure()["input_range"], self._loss()
         self.scaling_, self.reconstruction_loss_ = choose_loss_and_scaling(
             self.scaling,
             input_range,
@@ -295,13 +296,24 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     def _check_going_on(self, rows):
         """Refuse parameters and an X that the fitted networks were not made for."""
         self._check_structure(self.net_.structure, self.n_features_in_)
-        loss, before = self.reconstruction_loss, self.reconstruction_loss_
+        loss, before = self._loss(), self.reconstruction_loss_
         if loss not in ("auto", before):
             _checks.refuse_change("reconstruction_loss", before, loss)
         rows.refuse_large()
         self._refuse_range(rows)
 
+    def _loss(self):
+        """Return the reconstruction loss that is asked for, with numbers of columns."""
+        loss = self.reconstruction_loss
+        if isinstance(loss, str):
+            return loss
+        names = getattr(self, "feature_names_in_", None)
+        return resolve_groups(loss, self.n_features_in_, names)
+
     def _refuse_range(self, rows):
+        if not isinstance(self.reconstruction_loss_, str):
+            statistics = rows.statistics()
+            refuse_columns(statistics, self.scaling_, self.reconstruction_loss_)
         if self.scaling_.kind != "standard":
             refuse_range(
                 rows.bounds(),
@@ -318,6 +330,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         _checks.warn_of_many_components(self.n_components, self.n_features_in_)
         settings = self._net_settings(device)
         random = private_generator(self.random_state)
+        loss = ReconstructionLoss(self.reconstruction_loss_)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
         borrowed = borrowed_global_generator(random, cpu)
         with borrowed if self._has_own_networks() else nullcontext():
@@ -333,7 +346,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             module = Autoencoder(
                 **networks,
                 n_components=self.n_components,
-                sigmoid_output=self.reconstruction_loss_ == "bce",
+                loss=loss,
                 scaling=self.scaling_,
             )
             module.float().check_shapes(sizes)
@@ -342,7 +355,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 start_as_pca(module, training, objective, random, generator)
         net = AutoencoderNet(
             module,
-            ReconstructionLoss(self.reconstruction_loss_),
+            loss,
             random=random,
             structure=self._structure(),
             device=device,

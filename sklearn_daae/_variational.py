@@ -80,13 +80,19 @@ class VAETransformer(VariationalAutoencoder):
         the KL divergence is known in closed form. For any other, take an adversary:
         `AAETransformer`.
 
-    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"}, default="auto"
+    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"} or list, default="auto"
         The likelihood p(x | z): "bce" has Bernoulli variables, for X in [0, 1], "mse"
         Gaussian ones of variance 1, "mae" Laplacian ones of scale 1, and "huber"
         Gaussian ones up to a difference of 1 and Laplacian ones beyond. "auto" is "bce"
         where X is not standardised, lies in [0, 1] and has a standard deviation of at
         least 0.1, else "mse"; name one where parts of the data that are fitted apart,
         as in cross-validation, may differ in that.
+        Or a list of losses of columns:
+        ``[("cross_entropy", "color_"), ("mae", slice(0, 3))]``, where columns are a
+        slice, a list of numbers or names, or how the names of a data frame's begin; all
+        others are of "mse". "cross_entropy" is of columns of which one is 1, as of a
+        `OneHotEncoder`; it and "bce" have their columns neither standardised nor
+        mapped.
 
     encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
         Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
@@ -219,8 +225,9 @@ class VAETransformer(VariationalAutoencoder):
     n_epochs_ : int
         Epochs trained so far.
 
-    reconstruction_loss_ : str
-        The loss that was used, "bce" or "mse".
+    reconstruction_loss_ : str or tuple
+        The loss that was used; or, of a list, that of each group, with the numbers of
+        its columns.
 
     scaling_ : Scaling
         How X is mapped, to ``(x - scaling_.shift) / scaling_.scale``: its attribute
@@ -325,13 +332,19 @@ class DVAETransformer(CorruptionParameters, VariationalAutoencoder):
         the KL divergence is known in closed form. For any other, take an adversary:
         `DAAETransformer`.
 
-    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"}, default="auto"
+    reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"} or list, default="auto"
         The likelihood p(x | z): "bce" has Bernoulli variables, for X in [0, 1], "mse"
         Gaussian ones of variance 1, "mae" Laplacian ones of scale 1, and "huber"
         Gaussian ones up to a difference of 1 and Laplacian ones beyond. "auto" is "bce"
         where X is not standardised, lies in [0, 1] and has a standard deviation of at
         least 0.1, else "mse"; name one where parts of the data that are fitted apart,
         as in cross-validation, may differ in that.
+        Or a list of losses of columns:
+        ``[("cross_entropy", "color_"), ("mae", slice(0, 3))]``, where columns are a
+        slice, a list of numbers or names, or how the names of a data frame's begin; all
+        others are of "mse". "cross_entropy" is of columns of which one is 1, as of a
+        `OneHotEncoder`; it and "bce" have their columns neither standardised nor
+        mapped.
 
     encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
         Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
@@ -464,8 +477,9 @@ class DVAETransformer(CorruptionParameters, VariationalAutoencoder):
     n_epochs_ : int
         Epochs trained so far.
 
-    reconstruction_loss_ : str
-        The loss that was used, "bce" or "mse".
+    reconstruction_loss_ : str or tuple
+        The loss that was used; or, of a list, that of each group, with the numbers of
+        its columns.
 
     scaling_ : Scaling
         How X is mapped, to ``(x - scaling_.shift) / scaling_.scale``: its attribute

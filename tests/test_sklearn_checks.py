@@ -49,6 +49,7 @@ SETTINGS = [
         "validation": "last",
         "validation_fraction": 0.3,
         "missing_values": "mask",
+        "reconstruction_loss": [("huber", slice(0, 1))],
     },
     {
         "optimizer": ("rmsprop", {"momentum": 0.1}),

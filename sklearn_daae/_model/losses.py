@@ -1,5 +1,6 @@
 """Losses on logits, which neither overflow nor need clipping."""
 
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -21,28 +22,65 @@ RECONSTRUCTION_LOSSES = {
 _LIKELIHOOD_WEIGHTS = {"bce": 1.0, "mse": 0.5, "mae": 1.0, "huber": 1.0}
 
 
+# What the decoder's outputs stand for, of those losses that take logits.
+_ACTIVATIONS = {
+    "bce": torch.sigmoid,
+    "cross_entropy": lambda x: torch.softmax(x, dim=-1),
+}
+
+
 class ReconstructionLoss(torch.nn.Module):
-    """What reconstructions are judged by.
+    """What reconstructions are judged by, and what the decoder's outputs stand for.
 
     Parameters
     ----------
-    loss : {"bce", "mse", "mae", "huber"}
-        The loss of a value.
+    loss : {"bce", "mse", "mae", "huber"} or tuple of (str, tuple of int)
+        The loss of every value; or that of each group of columns, which together are
+        all. That of "cross_entropy" has one of its columns 1 and the others 0.
     """
 
     def __init__(self, loss):
         super().__init__()
         self.loss = loss
+        groups = [] if isinstance(loss, str) else loss
+        self.names = [name for name, _ in groups]
+        for i, (_, columns) in enumerate(groups):
+            self.register_buffer(f"columns_{i}", torch.tensor(columns), False)
 
     def of(self, weight=None, observed=None):
         """Return the loss of a batch, whose rows have weights and missing values."""
-        return BatchLoss(self.loss, weight, observed)
+        return BatchLoss(self._groups() or self.loss, weight, observed)
+
+    def activate(self, x):
+        """Return reconstructions, given the decoder's outputs."""
+        if not self.names:
+            return _ACTIVATIONS[self.loss](x) if self.loss in _ACTIVATIONS else x
+        values = [
+            _ACTIVATIONS.get(name, lambda x: x)(x[:, columns])
+            for name, columns in self._groups()
+        ]
+        order = torch.cat([columns for _, columns in self._groups()]).argsort()
+        return torch.cat(values, dim=1)[:, order]
+
+    def takes_logits(self, n_features):
+        """Tell of which columns the decoder gives logits."""
+        if not self.names:
+            return torch.full((n_features,), self.loss in _ACTIVATIONS)
+        found = torch.zeros(n_features, dtype=torch.bool)
+        found[list(columns_of_logits(self.loss))] = True
+        return found
+
+    def _groups(self):
+        return [
+            (name, getattr(self, f"columns_{i}")) for i, name in enumerate(self.names)
+        ]
 
 
 class BatchLoss(NamedTuple):
     """The mean of a loss over the values of a batch that are observed."""
 
-    loss: str
+    # Of groups, each with its columns, the losses are minus the log-likelihoods.
+    loss: str | list[tuple[str, torch.Tensor]]
     # Of rows, tensor of shape (n_samples,), which over all data have the mean 1.
     weight: torch.Tensor | None = None
     # Of the values of X, tensor of bool.
@@ -50,6 +88,9 @@ class BatchLoss(NamedTuple):
 
     def __call__(self, x_hat, x):
         """Return the mean over features and rows."""
+        if not isinstance(self.loss, str):
+            loss = self.mean(self._of_groups(x_hat, x)) / x.shape[1]
+            return loss if self.observed is None else loss / self._share(x)
         function = RECONSTRUCTION_LOSSES[self.loss]
         if self.weight is None and self.observed is None:
             return function(x_hat, x)
@@ -60,16 +101,119 @@ class BatchLoss(NamedTuple):
 
     def negative_log_likelihood(self, x_hat, x):
         """Return the mean over rows of the sum over features, up to a constant."""
-        loss = self(x_hat, x) * (_LIKELIHOOD_WEIGHTS[self.loss] * x.shape[1])
+        weight = _LIKELIHOOD_WEIGHTS[self.loss] if isinstance(self.loss, str) else 1.0
+        loss = self(x_hat, x) * (weight * x.shape[1])
         return loss if self.observed is None else loss * self._share(x)
 
     def mean(self, values):
         """Return the weighted mean of values of each row."""
         return _mean(values, self.weight)
 
+    def _of_groups(self, x_hat, x):
+        """Return the sum of all groups, for each row."""
+        total = x_hat.new_zeros(len(x))
+        for name, columns in self.loss:
+            out, wanted = x_hat[:, columns], x[:, columns]
+            if name == "cross_entropy":
+                values = functional.cross_entropy(out, wanted, reduction="none")[
+                    :, None
+                ]
+            else:
+                values = RECONSTRUCTION_LOSSES[name](out, wanted, reduction="none")
+                values = values * _LIKELIHOOD_WEIGHTS[name]
+            if self.observed is not None:
+                known = self.observed[:, columns]
+                whole = name == "cross_entropy"
+                values = values * (known.all(1, keepdim=True) if whole else known)
+            total = total + values.sum(1)
+        return total
+
     def _share(self, x):
         """Return how many of the values are observed."""
         return self.observed.to(x.dtype).mean().clamp_min(1 / x.numel())
+
+
+def check_loss(value):
+    """Refuse what is no reconstruction loss, or no list of losses and columns.
+
+    Raises
+    ------
+    ValueError
+        If the value is neither.
+    """
+    known = ["auto", *RECONSTRUCTION_LOSSES]
+    of_groups = [*RECONSTRUCTION_LOSSES, "cross_entropy"]
+    if isinstance(value, str) and value in known:
+        return
+    is_list = isinstance(value, list | tuple) and len(value) > 0
+    if not is_list or not all(
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and isinstance(pair[0], str)
+        and pair[0] in of_groups
+        for pair in value
+    ):
+        raise ValueError(
+            f"reconstruction_loss={value!r} must be one of {', '.join(known)}, or a "
+            "list of pairs, each a loss and its columns, such as [('cross_entropy', "
+            f"slice(0, 3))]; the losses of columns are {', '.join(of_groups)}."
+        )
+
+
+def resolve_groups(value, n_features, names):
+    """Return a list of losses and columns as `ReconstructionLoss` takes it.
+
+    Parameters
+    ----------
+    value : list of (str, columns)
+        Columns are a slice, a list of numbers or of names, or the beginning of names.
+        Those that are not mentioned are of the squared error.
+
+    n_features : int
+
+    names : ndarray of str or None
+        Of the columns.
+
+    Raises
+    ------
+    ValueError
+        If there are no such columns, or if one is mentioned twice.
+    """
+    groups, taken = [], set()
+    for loss, columns in value:
+        found = _columns(columns, n_features, names)
+        if not found:
+            raise ValueError(
+                f"reconstruction_loss names the columns {columns!r}, which X does not "
+                "have. Give a slice or numbers below "
+                f"{n_features}, or, of data frames, names or how they begin."
+            )
+        if len(set(found)) < len(found) or taken & set(found):
+            raise ValueError(
+                f"reconstruction_loss has columns of {columns!r} twice. Give each "
+                "column to one loss."
+            )
+        taken |= set(found)
+        groups.append((loss, tuple(found)))
+    rest = tuple(i for i in range(n_features) if i not in taken)
+    return tuple([*groups, ("mse", rest)] if rest else groups)
+
+
+def _columns(columns, n_features, names):
+    """Return the numbers of columns, none where one of them is not there."""
+    if isinstance(columns, slice):
+        return list(range(n_features)[columns])
+    names = [] if names is None else list(names)
+    if isinstance(columns, str):
+        return [i for i, name in enumerate(names) if name.startswith(columns)]
+    found = [names.index(c) if c in names else c for c in columns]
+    is_there = [isinstance(c, Integral) and 0 <= c < n_features for c in found]
+    return [int(c) for c in found] if all(is_there) else []
+
+
+def columns_of_logits(loss):
+    """Return the columns that a resolved loss needs in [0, 1]."""
+    return [c for name, columns in loss if name in _ACTIVATIONS for c in columns]
 
 
 def _mean(values, weight):

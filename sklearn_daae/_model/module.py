@@ -38,8 +38,8 @@ class Autoencoder(nn.Module):
         Size of a code. An encoder that gives more, gives the code first: the mean of a
         Gaussian before its log-variance.
 
-    sigmoid_output : bool
-        Whether the decoder's output is a logit, whose sigmoid is the reconstruction.
+    loss : ReconstructionLoss
+        Which knows what the decoder's outputs stand for.
 
     scaling : Scaling
         How rows of X are mapped to what the networks see.
@@ -52,7 +52,7 @@ class Autoencoder(nn.Module):
         discriminator=None,
         *,
         n_components,
-        sigmoid_output,
+        loss,
         scaling,
     ):
         super().__init__()
@@ -60,7 +60,7 @@ class Autoencoder(nn.Module):
         self.decoder = decoder
         self.discriminator = discriminator
         self.n_components = n_components
-        self.sigmoid_output = sigmoid_output
+        self.loss = loss
         self.scaling = scaling
 
     def encode(self, x):
@@ -69,8 +69,7 @@ class Autoencoder(nn.Module):
 
     def decode(self, z):
         """Return R(z)."""
-        x = self.decoder(z)
-        return torch.sigmoid(x) if self.sigmoid_output else x
+        return self.loss.activate(self.decoder(z))
 
     def forward(self, x):
         """Return R(E(x)) of rows of X, in X's own range."""
@@ -130,7 +129,7 @@ class AsModule(Autoencoder):
             None if call == calls[1] else deepcopy(module.encoder),
             None if call == calls[0] else deepcopy(module.decoder),
             n_components=module.n_components,
-            sigmoid_output=module.sigmoid_output,
+            loss=deepcopy(module.loss),
             scaling=module.scaling,
         )
         # Of the scaling, as what moves with the weights, and is exported with them.
@@ -231,12 +230,13 @@ def _start_as_pca(module, x, objective, generator):
     encoder.bias[:n_components] = to - (axes @ mean + centre) * factor
     to_x = axes.T * (slopes / factor)
     bias = mean - to_x @ to
-    if module.sigmoid_output:
+    is_logit = module.loss.takes_logits(len(mean))
+    if is_logit.any():
         # Its inverse, as a line through the mean.
         p = mean.clamp(0.02, 0.98)
         slope = (p * (1 - p)).clamp_min(_LEAST_SLOPE)
-        to_x /= slope[:, None]
-        bias = torch.logit(p) + (bias - mean) / slope
+        to_x = torch.where(is_logit[:, None], to_x / slope[:, None], to_x)
+        bias = torch.where(is_logit, torch.logit(p) + (bias - mean) / slope, bias)
     decoder.weight[:, :n_components] = to_x
     decoder.bias.copy_(bias)
     for network in (module.encoder, module.decoder):

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from .losses import columns_of_logits
+
 # Types with values that float32 lacks. Only float64 tells apart what a large offset
 # leaves of them: timestamps of 1.7e9, say.
 WIDE_TYPES = (torch.float64, torch.int64, torch.int32)
@@ -168,7 +170,17 @@ def choose_scaling(kind, input_range, reconstruction_loss, statistics):
     if kind == "range":
         low, high = input_range
         return Scaling("range", low, high - low)
-    scaling = Scaling("standard", statistics.mean, _standard_deviations(statistics))
+    shift, scale = statistics.mean, _standard_deviations(statistics)
+    if not isinstance(reconstruction_loss, str):
+        # Columns of logits stay as they are, and have no part in what others share.
+        kept = columns_of_logits(reconstruction_loss)
+        others = np.delete(np.arange(len(shift)), kept)
+        shift, scale = shift.copy(), np.ones_like(scale)
+        shift[kept] = 0
+        if len(others):
+            of_others = Statistics(*(part[others] for part in statistics))
+            scale[others] = _standard_deviations(of_others)
+    scaling = Scaling("standard", shift, scale)
     mapped = statistics.mapped(scaling)
     scaling.low, scaling.high = mapped.low, mapped.high
     return scaling
@@ -215,7 +227,24 @@ def choose_loss_and_scaling(
         is_bce = _is_within_unit_interval(seen.bounds) and _has_contrast(seen)
         loss = "bce" if is_bce and scaling.kind != "standard" else "mse"
     refuse_range(statistics.bounds, scaling, loss, input_range, reconstruction_loss)
+    if not isinstance(loss, str):
+        refuse_columns(statistics, scaling, loss)
     return scaling, loss
+
+
+def refuse_columns(statistics, scaling, loss):
+    """Refuse an X of which columns that are to be in [0, 1] are not."""
+    columns = columns_of_logits(loss)
+    if not columns:
+        return
+    seen = statistics.mapped(scaling)
+    bounds = float(seen.low[columns].min()), float(seen.high[columns].max())
+    if not _is_within_unit_interval(bounds):
+        raise ValueError(
+            "The reconstruction losses 'bce' and 'cross_entropy' need their columns in "
+            f"[0, 1], but these have values from {bounds[0]:g} to {bounds[1]:g}. Give "
+            "them as sklearn.preprocessing.OneHotEncoder does, or use the loss 'mse'."
+        )
 
 
 def refuse_range(bounds, scaling, loss, input_range, reconstruction_loss):
