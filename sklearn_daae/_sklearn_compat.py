@@ -29,7 +29,8 @@ def check_sample_weight(sample_weight, X):
     try:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"sample_weight: {error}") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"sample_weight: {error}") from None
     if (weight < 0).any():
         raise ValueError(
             f"sample_weight has the negative value {weight.min():g}. Weights are 0 or "

@@ -92,10 +92,11 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             if goes_on:
                 stack.enter_context(net_unchanged_on_error(self.net_))
             rows = self._read(X, device, reset=not goes_on)
-            own = None if X_val is None else self._read_own(X_val, device)
-            if own is None and self.early_stopping and self.validation == "last":
+            watched = None if X_val is None else self._read_own(X_val, device)
+            stops_early = self.early_stopping
+            if watched is None and stops_early and self.validation == "last":
                 n_left = len(rows) - n_to_hold_out(len(rows), self.validation_fraction)
-                own = Rows(rows.X[n_left:], device)
+                watched = Rows(rows.X[n_left:], device)
                 rows = Rows(rows.X[:n_left], device)
             weight = self._read_weight(sample_weight, X, len(rows))
             n_rows = len(rows) if weight is None else np.count_nonzero(weight)
@@ -103,15 +104,14 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             context = self._init_callback_context(max_subtasks=n_epochs)
             # That of the first time, so that the same rows are held out again.
             splitter = self.net_.splitter_ if goes_on else None
-            if self.early_stopping and splitter is None:
+            if stops_early and splitter is None:
                 splitter = private_generator(self.random_state)
-            watched = own
-            if own is None and self.early_stopping:
+            if watched is None and stops_early:
                 watched = splitter
             net, training, validation = self._begin(rows, goes_on, weight, watched)
             net.splitter_ = splitter
             observers = []
-            if self.early_stopping:
+            if stops_early:
                 tol = self.tol * validation.variance()
                 observers.append(StopsEarly(self.n_iter_no_change, tol))
             if context is not None:
@@ -221,9 +221,8 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 dtype=DTYPES,
                 order=None if _checks.has_whole_rows(X) else "C",
                 ensure_all_finite="allow-nan" if may_miss else True,
-                ensure_min_samples=2
-                if reset
-                else 1,  # one tells nothing, to begin with
+                # One tells nothing, to begin with.
+                ensure_min_samples=2 if reset else 1,
             )
         return Rows(X, device)
 
@@ -232,7 +231,8 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         try:
             return self._read(X_val, device)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"X_val: {error}") from None
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"X_val: {error}") from None
 
     def _read_weight(self, sample_weight, X, n_rows):
         """Return weights of the first rows of X, whose mean is 1, or None."""

@@ -1,6 +1,7 @@
 """The examples run as a user runs them."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,17 @@ def test_example(path, tmp_path):
         },
     )
     assert list(tmp_path.glob("*.png"))
+
+
+def test_every_example_is_in_the_gallery_with_its_picture():
+    if not EXAMPLES:
+        pytest.skip("installed without the repository")
+    folder = EXAMPLES[0].parent
+    page = (folder / "README.md").read_text()
+    for path in EXAMPLES:
+        title = path.read_text().split('"""')[1].strip().splitlines()[0]
+        assert f"## [{title}]({path.name})" in page, path
+    pictures = re.findall(r"\((\.\./images/gallery/\w+\.png)\)", page)
+    assert len(pictures) == len(EXAMPLES) - 2  # but those that may not be passed on
+    for picture in pictures:
+        assert (folder / picture).is_file(), picture
