@@ -12,7 +12,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from sklearn_daae import DAETransformer
 
-from .conftest import ESTIMATORS, PLAIN, SHORT_TRAINING, VARIATIONAL, make
+from .conftest import ESTIMATORS, PLAIN, SHORT_TRAINING, VARIATIONAL, make, needs_cuda
 
 pytestmark = pytest.mark.filterwarnings(SHORT_TRAINING)
 ONE_STEP = {**PLAIN, "sigma": 0, "batch_size": 1000, "max_epochs": 1}
@@ -144,8 +144,8 @@ def test_in_a_pipeline(table):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ("crossentropy", r"must be one of auto, bce"),
-        ([], r"must be one of auto, bce"),
+        ("crossentropy", r"must be one of 'auto', 'bce'"),
+        ([], r"must be one of 'auto', 'bce'"),
         ([("auto", slice(3))], r"the losses of columns are bce"),
         ([("mse",)], r"a list of pairs"),
         ([("mse", slice(3)), ("mae", [2])], r"columns of \[2\] twice"),
@@ -160,6 +160,23 @@ def test_in_a_pipeline(table):
 def test_mistakes(X, loss, message):
     with pytest.raises(ValueError, match=message):
         make(DAETransformer, reconstruction_loss=loss).fit(100 * X)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_groups_on_a_gpu(Estimator, encoded, monkeypatch):
+    """Recorded steps are the plain ones, and a pickle loads and goes on on a CPU."""
+    settings = {"reconstruction_loss": GROUPS, "max_epochs": 5, "device": "cuda"}
+    settings |= {"sigma": 0.1, "averaging": False}
+    model = make(Estimator, **settings).fit(encoded)
+    monkeypatch.setenv("SKLEARN_DAAE_STEP", "plain")
+    plain = make(Estimator, **settings).fit(encoded)
+    assert model.loss_curve_ == pytest.approx(plain.loss_curve_, rel=2e-2)
+    copied = pickle.loads(pickle.dumps(model))
+    assert not any(b.is_cuda for b in model.net_.__getstate__()["criterion_"].buffers())
+    found, expected = copied.reconstruct(encoded), model.reconstruct(encoded)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    copied.set_params(device="cpu").partial_fit(encoded)
 
 
 def test_other_losses_than_before(encoded):

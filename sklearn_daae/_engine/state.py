@@ -78,6 +78,8 @@ def to_save(net):
     state["optimizer_states"] = None if optimizer is None else optimizer.state_dict()
     if net.device.type != "cpu":
         state["module"] = deepcopy(net.module_).cpu()
+        for name in ("criterion", "criterion_"):
+            state[name] = deepcopy(state[name]).cpu() if state.get(name) else None
         state["average_"] = deepcopy(net.average_)
         if net.average_ is not None:
             state["average_"].module.cpu()
@@ -96,6 +98,8 @@ def load(net, state):
     net.module_ = net.module = net.module.to(net.device)
     if net.average_ is not None:
         net.average_.module.to(net.device)
+    if net.criterion_ is not None:
+        net.criterion_ = net.criterion = net.criterion_.to(net.device)
     if states is not None:
         net.initialize_optimizer()
         net.optimizer_.load_state_dict(states)

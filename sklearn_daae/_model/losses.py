@@ -46,6 +46,9 @@ class ReconstructionLoss(torch.nn.Module):
         self.names = [name for name, _ in groups]
         for i, (_, columns) in enumerate(groups):
             self.register_buffer(f"columns_{i}", torch.tensor(columns), False)
+        # Where each column is, once the groups stand side by side.
+        order = torch.tensor([c for _, columns in groups for c in columns]).argsort()
+        self.register_buffer("order", order, False)
 
     def of(self, weight=None, observed=None):
         """Return the loss of a batch, whose rows have weights and missing values."""
@@ -56,11 +59,10 @@ class ReconstructionLoss(torch.nn.Module):
         if not self.names:
             return _ACTIVATIONS[self.loss](x) if self.loss in _ACTIVATIONS else x
         values = [
-            _ACTIVATIONS.get(name, lambda x: x)(x[:, columns])
+            _ACTIVATIONS.get(name, lambda x: x)(x.index_select(1, columns))
             for name, columns in self._groups()
         ]
-        order = torch.cat([columns for _, columns in self._groups()]).argsort()
-        return torch.cat(values, dim=1)[:, order]
+        return torch.cat(values, dim=1).index_select(1, self.order)
 
     def takes_logits(self, n_features):
         """Tell of which columns the decoder gives logits."""
@@ -113,7 +115,7 @@ class BatchLoss(NamedTuple):
         """Return the sum of all groups, for each row."""
         total = x_hat.new_zeros(len(x))
         for name, columns in self.loss:
-            out, wanted = x_hat[:, columns], x[:, columns]
+            out, wanted = (part.index_select(1, columns) for part in (x_hat, x))
             if name == "cross_entropy":
                 values = functional.cross_entropy(out, wanted, reduction="none")[
                     :, None
@@ -122,7 +124,7 @@ class BatchLoss(NamedTuple):
                 values = RECONSTRUCTION_LOSSES[name](out, wanted, reduction="none")
                 values = values * _LIKELIHOOD_WEIGHTS[name]
             if self.observed is not None:
-                known = self.observed[:, columns]
+                known = self.observed.index_select(1, columns)
                 whole = name == "cross_entropy"
                 values = values * (known.all(1, keepdim=True) if whole else known)
             total = total + values.sum(1)
@@ -154,7 +156,8 @@ def check_loss(value):
         for pair in value
     ):
         raise ValueError(
-            f"reconstruction_loss={value!r} must be one of {', '.join(known)}, or a "
+            f"reconstruction_loss={value!r} must be one of "
+            f"{', '.join(map(repr, known))}, or a "
             "list of pairs, each a loss and its columns, such as [('cross_entropy', "
             f"slice(0, 3))]; the losses of columns are {', '.join(of_groups)}."
         )
