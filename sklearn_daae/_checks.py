@@ -229,6 +229,16 @@ def as_given(X, out):
 
 
 @contextmanager
+def naming(parameter):
+    """Begin what scikit-learn says of an array with the parameter that it is of."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{parameter}: {error}") from None
+
+
+@contextmanager
 def naming_what_allows_nan(kind):
     """Say of NaN in X what to do about it here, in place of what scikit-learn says."""
     try:

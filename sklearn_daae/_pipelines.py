@@ -1,7 +1,9 @@
-"""Finding an autoencoder in a pipeline or a search."""
+"""Finding an autoencoder in a pipeline or a search, and seeding what may be one."""
 
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
@@ -36,6 +38,28 @@ def find_autoencoder(estimator, X):
         f"estimator={estimator!r} must be a fitted autoencoder of sklearn_daae, or a "
         "Pipeline or search that holds one."
     )
+
+
+def seeded_clone(estimator, random_state):
+    """Return an unfitted copy, seeded by a random state unless that is None.
+
+    Parameters
+    ----------
+    estimator : estimator or Pipeline
+        Every `random_state` in it is another.
+
+    random_state : int, RandomState instance or None
+    """
+    estimator = clone(estimator)
+    if random_state is None:
+        return estimator
+    random = check_random_state(random_state)
+    seeds = {
+        name: random.randint(2**31)
+        for name in sorted(estimator.get_params())
+        if name.split("__")[-1] == "random_state"
+    }
+    return estimator.set_params(**seeds)
 
 
 def _unwrapped(estimator):

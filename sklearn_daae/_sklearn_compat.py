@@ -1,6 +1,5 @@
 """Everything of scikit-learn that is private or newer than the oldest one supported."""
 
-import numpy as np
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
@@ -8,7 +7,7 @@ from sklearn.utils._param_validation import (
     validate_params,
 )
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -22,21 +21,6 @@ except ImportError:  # scikit-learn < 1.9
 
     def with_callbacks(method):
         return method
-
-
-def check_sample_weight(sample_weight, X):
-    """Return the weights of the rows of X as an array, none of them negative."""
-    try:
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, copy=True)
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"sample_weight: {error}") from None
-    if (weight < 0).any():
-        raise ValueError(
-            f"sample_weight has the negative value {weight.min():g}. Weights are 0 or "
-            "more."
-        )
-    return weight
 
 
 __all__ = [

@@ -92,7 +92,10 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             if goes_on:
                 stack.enter_context(net_unchanged_on_error(self.net_))
             rows = self._read(X, device, reset=not goes_on)
-            watched = None if X_val is None else self._read_own(X_val, device)
+            watched = None
+            if X_val is not None:
+                with _checks.naming("X_val"):
+                    watched = self._read(X_val, device)
             stops_early = self.early_stopping
             if watched is None and stops_early and self.validation == "last":
                 n_left = len(rows) - n_to_hold_out(len(rows), self.validation_fraction)
@@ -226,19 +229,17 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             )
         return Rows(X, device)
 
-    def _read_own(self, X_val, device):
-        """Return the rows of the user's own validation set."""
-        try:
-            return self._read(X_val, device)
-        except (TypeError, ValueError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"X_val: {error}") from None
-
     def _read_weight(self, sample_weight, X, n_rows):
         """Return weights of the first rows of X, whose mean is 1, or None."""
         if sample_weight is None:
             return None
-        weight = check_sample_weight(sample_weight, X)[:n_rows]
+        with _checks.naming("sample_weight"):
+            weight = check_sample_weight(sample_weight, X, dtype=np.float64)[:n_rows]
+        if (weight < 0).any():
+            raise ValueError(
+                f"sample_weight has the negative value {weight.min():g}. Weights are 0 "
+                "or more."
+            )
         n_counted = int((weight > 0).sum())
         if n_counted == 0:
             raise ValueError(

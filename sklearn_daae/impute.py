@@ -5,13 +5,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, TransformerMixin
 from sklearn.impute import MissingIndicator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._base import BaseAutoencoder
 from ._denoising import DAETransformer
+from ._pipelines import seeded_clone
 from ._random import RandomState
 from ._sklearn_compat import check_feature_names_in
 
@@ -132,10 +132,7 @@ class AutoencoderImputer(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
             # Of what is left of them, when some other value stands for missing ones.
             self.indicator_ = MissingIndicator(error_on_new=False).fit(values)
         known = values[:, ~self._is_empty]
-        estimator = self._unfitted(known.shape[1])
-        if self.random_state is not None:
-            random = check_random_state(self.random_state)
-            estimator.set_params(random_state=random.randint(2**31))
+        estimator = seeded_clone(self._unfitted(known.shape[1]), self.random_state)
         self.estimator_ = estimator.set_params(missing_values="mask").fit(known)
         return self
 
@@ -195,7 +192,7 @@ class AutoencoderImputer(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
     def _unfitted(self, n_features):
         """Return the model to train."""
         if self.estimator is not None:
-            return clone(self.estimator)
+            return self.estimator
         n_components = min(10, max(1, n_features - 1))
         return DAETransformer(n_components, corruption="masking", sigma=0.3)
 

@@ -5,13 +5,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, OutlierMixin
 from sklearn.decomposition import PCA
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._denoising import DAETransformer
-from ._pipelines import find_autoencoder
+from ._pipelines import find_autoencoder, seeded_clone
 from ._random import RandomState
 from ._sklearn_compat import Interval
 
@@ -116,18 +116,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
         """
         self._validate_params()
         validate_data(self, X, skip_check_array=True)
-        estimator = clone(
-            DAETransformer() if self.estimator is None else self.estimator
-        )
-        if self.random_state is not None:
-            random = check_random_state(self.random_state)
-            seeds = {
-                name: random.randint(2**31)
-                for name in sorted(estimator.get_params())
-                if name.split("__")[-1] == "random_state"
-            }
-            estimator.set_params(**seeds)
-        self.estimator_ = estimator.fit(X)
+        self.estimator_ = seeded_clone(self._unfitted(), self.random_state).fit(X)
         residuals, codes = self._residuals_and_codes(X)
         self._of_residuals = _Distance(residuals)
         self._of_codes = _Distance(codes)
@@ -183,6 +172,10 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
+    def _unfitted(self):
+        """Return the model to train."""
+        return DAETransformer() if self.estimator is None else self.estimator
+
     def _residuals_and_codes(self, X):
         """Return what is wrong with each reconstruction, in units of X's scale."""
         model, seen = find_autoencoder(self.estimator_, X)
@@ -195,8 +188,7 @@ class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        estimator = DAETransformer() if self.estimator is None else self.estimator
-        of_model = get_tags(estimator).input_tags
+        of_model = get_tags(self._unfitted()).input_tags
         tags.input_tags.sparse = of_model.sparse
         tags.input_tags.allow_nan = of_model.allow_nan
         return tags

@@ -298,8 +298,9 @@ class Batches:
 
         They are no more than so many rows, and, unless they are two, so many values.
         """
-        n_rows = min(n_rows, max(2, n_values // self.source.X.shape[1]))
-        chosen = np.linspace(0, len(self.rows) - 1, min(n_rows, len(self.rows)))
+        most = max(2, n_values // self.source.X.shape[1])
+        n_rows = min(n_rows, most, len(self.rows))
+        chosen = np.linspace(0, len(self.rows) - 1, n_rows)
         return self._take(self._on_device(self.rows[chosen.round().astype(int)]))
 
     def variance(self):

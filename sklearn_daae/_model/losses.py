@@ -21,7 +21,6 @@ RECONSTRUCTION_LOSSES = {
 # a Laplacian of scale 1; and of what is the one near zero and the other far from it.
 _LIKELIHOOD_WEIGHTS = {"bce": 1.0, "mse": 0.5, "mae": 1.0, "huber": 1.0}
 
-
 # What the decoder's outputs stand for, of those losses that take logits.
 _ACTIVATIONS = {
     "bce": torch.sigmoid,
@@ -43,7 +42,6 @@ class ReconstructionLoss(torch.nn.Module):
         super().__init__()
         self.loss = loss
         groups = [] if isinstance(loss, str) else loss
-        self.names = [name for name, _ in groups]
         for i, (_, columns) in enumerate(groups):
             self.register_buffer(f"columns_{i}", torch.tensor(columns), False)
         # Where each column is, once the groups stand side by side.
@@ -52,11 +50,12 @@ class ReconstructionLoss(torch.nn.Module):
 
     def of(self, weight=None, observed=None):
         """Return the loss of a batch, whose rows have weights and missing values."""
-        return BatchLoss(self._groups() or self.loss, weight, observed)
+        loss = self.loss if isinstance(self.loss, str) else self._groups()
+        return BatchLoss(loss, weight, observed)
 
     def activate(self, x):
         """Return reconstructions, given the decoder's outputs."""
-        if not self.names:
+        if isinstance(self.loss, str):
             return _ACTIVATIONS[self.loss](x) if self.loss in _ACTIVATIONS else x
         values = [
             _ACTIVATIONS.get(name, lambda x: x)(x.index_select(1, columns))
@@ -66,15 +65,16 @@ class ReconstructionLoss(torch.nn.Module):
 
     def takes_logits(self, n_features):
         """Tell of which columns the decoder gives logits."""
-        if not self.names:
+        if isinstance(self.loss, str):
             return torch.full((n_features,), self.loss in _ACTIVATIONS)
         found = torch.zeros(n_features, dtype=torch.bool)
-        found[list(columns_of_logits(self.loss))] = True
+        found[columns_of_logits(self.loss)] = True
         return found
 
     def _groups(self):
         return [
-            (name, getattr(self, f"columns_{i}")) for i, name in enumerate(self.names)
+            (name, getattr(self, f"columns_{i}"))
+            for i, (name, _) in enumerate(self.loss)
         ]
 
 
@@ -117,9 +117,8 @@ class BatchLoss(NamedTuple):
         for name, columns in self.loss:
             out, wanted = (part.index_select(1, columns) for part in (x_hat, x))
             if name == "cross_entropy":
-                values = functional.cross_entropy(out, wanted, reduction="none")[
-                    :, None
-                ]
+                values = functional.cross_entropy(out, wanted, reduction="none")
+                values = values.unsqueeze(1)
             else:
                 values = RECONSTRUCTION_LOSSES[name](out, wanted, reduction="none")
                 values = values * _LIKELIHOOD_WEIGHTS[name]
