@@ -315,7 +315,7 @@ class AutoencoderParameters(BaseEstimator):
         return optimizer, rate * update.rate
 
     def _resolved(self, n_samples):
-        """Return the same with what "auto" stands for, of so many rows."""
+        """Return what networks are made by, of so many rows: no longer "auto"."""
         structure, few_or_many = self._structure(), _size_class(n_samples)
         sizes = {
             "encoder_layer_sizes": _LAYER_SIZES[few_or_many],
@@ -327,7 +327,8 @@ class AutoencoderParameters(BaseEstimator):
         if kind == "mlp":
             options = {"shortcut": _HAS_SHORTCUT[few_or_many], **options}
             resolved["network"] = kind, options
-        return {**structure, **resolved}
+        names = "network", "image_shape", *sizes
+        return {name: resolved.get(name, structure[name]) for name in names}
 
     def _n_epochs(self, n_samples, n_features):
         """Return how many passes over so many rows `fit` makes."""

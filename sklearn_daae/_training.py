@@ -253,8 +253,11 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _rows(self, X):
         """Return rows of X as the fitted networks see them."""
-        may_miss = self.scaling_.fill is not None
-        rows = self._read(X, self.device_, may_miss=may_miss)
+        device, may_miss = self.device_, self.scaling_.fill is not None
+        has_names = hasattr(self, "feature_names_in_")  # of which some are to warn
+        if not has_names and _checks.needs_no_check(X, self.n_features_in_):
+            return Rows(X, device, self.scaling_)
+        rows = self._read(X, device, may_miss=may_miss)
         rows.refuse_large()
         rows.scaling = self.scaling_
         return rows
@@ -273,6 +276,12 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             shuffled = deepcopy(watched).permutation(indices)
             indices, held_out = hold_out(shuffled, self.validation_fraction)
             validation = Batches(source, rows=held_out, batch_size=1024, weight=weight)
+        _, options = self._structure()["network"]
+        if options.get("batch_norm") and 1 in (batch_size, len(indices)):
+            raise ValueError(
+                f"network={self.network!r} normalises batches, of which one row has no "
+                "spread. Give two rows at least, and batch_size from 2 up."
+            )
         training = Batches(source, rows=indices, batch_size=batch_size, weight=weight)
         return training, validation
 
@@ -342,13 +351,17 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 name: self._make_network(name, sizes[name], generator, parts)
                 for name in sizes
             }
+            plan = None
             if self._has_own_networks():  # which stay as they are, and share as they do
                 networks = deepcopy(networks)
+            else:
+                plan = {"sizes": sizes, "parts": parts}
             module = Autoencoder(
                 **networks,
                 n_components=self.n_components,
                 loss=loss,
                 scaling=self.scaling_,
+                plan=plan,
             )
             module.float().check_shapes(sizes)
             if self.encoder is self.decoder is None:

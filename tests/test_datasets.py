@@ -275,6 +275,7 @@ def test_cache(known, cache, capsys, monkeypatch):
     first = fetch_mnist(data_home=known)
     assert "Decoding mnist" in capsys.readouterr().err
     assert str(first.data.filename).startswith(str(cache))
+    assert len([*cache.rglob("images*")]) == 1  # of the type that was asked for
     assert sorted(known.rglob("*")) == before, (
         "something was written beside the archives"
     )
@@ -343,7 +344,7 @@ def test_a_full_disk(known, monkeypatch, cache):
     monkeypatch.setattr(
         _cache.shutil, "disk_usage", lambda path: usage._replace(free=10**7)
     )
-    with pytest.raises(OSError, match=r"take 0\.1 GB.*SKLEARN_DAAE_CACHE"):
+    with pytest.raises(OSError, match=r"take 0\.2 GB.*SKLEARN_DAAE_CACHE"):
         fetch_mnist(data_home=known, verbose=0)
     assert not [*cache.rglob("*.npy")]
 

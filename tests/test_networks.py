@@ -304,6 +304,17 @@ def test_options_of_networks(Estimator, X, kind):
     assert model.partial_fit(images[:50]).n_epochs_ == 4
 
 
+def test_one_row_is_no_batch_to_normalise(X):
+    """It ended in a message of torch's."""
+    model = make(DAETransformer, network=("mlp", {"batch_norm": True})).fit(X)
+    before = weights(model)
+    for settings, rows in ({}, X[:1]), ({"batch_size": 1}, X):
+        model.set_params(**settings)
+        with pytest.raises(ValueError, match=r"normalises batches.*batch_size from 2"):
+            model.partial_fit(rows)
+    np.testing.assert_array_equal(weights(model), before)
+
+
 @pytest.mark.parametrize(
     ("name", "module"), [(n, m) for n, m in ACTIVATIONS.items() if n != "relu"]
 )

@@ -108,10 +108,10 @@ class RunningAverage:
     Parameters
     ----------
     module : torch.nn.Module
-        The one in training, which is copied.
+        Its weights are the average: to begin with, those of the one in training.
 
     n_steps : int, default=0
-        Steps that it has taken.
+        Steps that they are the average of.
 
     References
     ----------
@@ -120,7 +120,7 @@ class RunningAverage:
     """
 
     def __init__(self, module, n_steps=0):
-        self.module = deepcopy(module).eval()
+        self.module = module.eval()
         self.n_steps = n_steps
 
     def is_due(self, n_steps):

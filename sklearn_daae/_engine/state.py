@@ -1,14 +1,28 @@
-"""What a trained net is made of, to save, move, copy and restore it."""
+"""What a trained net is made of, to save, move, copy and restore it.
+
+Of networks of ours that is how they are made, and arrays: it holds neither tensors nor
+modules, so that files of plain data can hold it. Modules of the user's stay modules.
+"""
 
 from contextlib import contextmanager
 from copy import deepcopy
 
+import numpy as np
 import torch
 
 from .._device import resolve_device
+from .._model.losses import ReconstructionLoss
+from .._model.module import Autoencoder, skeleton
+from .optimizers import RunningAverage
 
-# What lasts no longer than a training.
-_TRANSIENT = "parameters_", "generator_", "step_", "observers_"
+# What nets are made with that is no part of their state elsewhere, and what changes in
+# training beside weights and optimisers.
+_SETTINGS = (
+    *("objective", "optimizers", "learning_rates", "learning_rate_decay", "averaging"),
+    *("precision", "random", "draws_globally", "has_own_networks", "structure"),
+    *("callbacks", "verbose"),
+)
+_PROGRESS = "n_steps_", "splitter_", "least_losses_", "history_", "callbacks_"
 
 
 def weights(net):
@@ -29,7 +43,7 @@ def load_weights(net, copy):
 def net_unchanged_on_error(net):
     """Put back all that a training changes, the device, too, if the body fails."""
     state = to_save(net)
-    copied = "module", "average_", "optimizer_states", "random"
+    copied = "networks", "average", "optimizer_states", "random"
     state |= deepcopy({name: state[name] for name in copied})
     history = list(net.history_)
     try:
@@ -72,42 +86,80 @@ def move(net, device):
 
 def to_save(net):
     """Return the state of a net on the CPU, so that it loads where there is no GPU."""
-    state = {k: v for k, v in vars(net).items() if k not in _TRANSIENT}
-    optimizer = state.pop("optimizer_", None)  # None after `trim_for_prediction`
-    state["module"] = state.pop("module_")
-    state["optimizer_states"] = None if optimizer is None else optimizer.state_dict()
-    if net.device.type != "cpu":
-        state["module"] = deepcopy(net.module_).cpu()
-        for name in ("criterion", "criterion_"):
-            state[name] = deepcopy(state[name]).cpu() if state.get(name) else None
-        state["average_"] = deepcopy(net.average_)
-        if net.average_ is not None:
-            state["average_"].module.cpu()
-        state["optimizer_states"] = _to_cpu(state["optimizer_states"])
-    return state
+    state = {name: getattr(net, name) for name in (*_SETTINGS, *_PROGRESS)}
+    average, optimizer = net.average_, net.optimizer_
+    return {
+        **state,
+        "device": str(net.device),
+        "is_trimmed": optimizer is None,  # by `trim_for_prediction`
+        "loss": net.module_.loss.loss,
+        "scaling": net.module_.scaling,
+        "networks": _networks(net.module_),
+        "average": None if average is None else _networks(average.module),
+        "n_steps_of_average": None if average is None else average.n_steps,
+        "optimizer_states": optimizer and _as_arrays(optimizer.state_dict()),
+    }
 
 
 def load(net, state):
     """Load a state onto the device that it names, or the CPU where that is not here."""
-    states = state.pop("optimizer_states")
-    vars(net).update(state)
     try:
-        net.device = resolve_device(net.device)
+        device = resolve_device(torch.device(state["device"]))
     except ValueError:
-        net.device = torch.device("cpu")
-    net.module_ = net.module = net.module.to(net.device)
-    if net.average_ is not None:
-        net.average_.module.to(net.device)
-    if net.criterion_ is not None:
-        net.criterion_ = net.criterion = net.criterion_.to(net.device)
-    if states is not None:
-        net.initialize_optimizer()
-        net.optimizer_.load_state_dict(states)
+        device = torch.device("cpu")
+    settings = {name: state[name] for name in _SETTINGS}
+    module = _module(state["networks"], state)
+    net.__init__(module, ReconstructionLoss(state["loss"]), device=device, **settings)
+    net.initialize()
+    vars(net).update({name: state[name] for name in _PROGRESS})
+    if state["average"] is not None:
+        average = _module(state["average"], state).to(device)
+        net.average_ = RunningAverage(average, state["n_steps_of_average"])
+    if state["is_trimmed"]:
+        net.trim_for_prediction()
+    else:
+        net.optimizer_.load_state_dict(_as_tensors(state["optimizer_states"]))
 
 
-def _to_cpu(state):
+def _networks(module):
+    """Return how networks are made, and their weights; or the module, on the CPU."""
+    if module.plan is not None:
+        weights = module.state_dict()
+        as_made = skeleton(module.plan, module.loss.loss, module.scaling)
+        # What was changed by hand since, pruned, say, is as good as the user's own.
+        is_as_made = str(module) == str(as_made)
+        if is_as_made and _shapes(weights) == _shapes(as_made.state_dict()):
+            return {"plan": module.plan, "weights": _as_arrays(weights)}
+    is_here = all(
+        tensor.device.type == "cpu" for tensor in module.state_dict().values()
+    )
+    return module if is_here else deepcopy(module).cpu()
+
+
+def _module(networks, state):
+    """Return the module that `_networks` told of."""
+    if isinstance(networks, Autoencoder):
+        return networks
+    module = skeleton(networks["plan"], state["loss"], state["scaling"])
+    module.load_state_dict(_as_tensors(networks["weights"]))
+    return module.eval()
+
+
+def _shapes(weights):
+    return {name: tensor.shape for name, tensor in weights.items()}
+
+
+def _as_arrays(state):
     if isinstance(state, torch.Tensor):
-        return state.cpu()
+        return state.detach().cpu().numpy()
     if isinstance(state, dict):
-        return {key: _to_cpu(value) for key, value in state.items()}
+        return {key: _as_arrays(value) for key, value in state.items()}
+    return state
+
+
+def _as_tensors(state):
+    if isinstance(state, np.ndarray):
+        return torch.tensor(state)  # a copy, in memory that is torch's own
+    if isinstance(state, dict):
+        return {key: _as_tensors(value) for key, value in state.items()}
     return state

@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import contextmanager, nullcontext
-from copy import copy
+from copy import copy, deepcopy
 
 import numpy as np
 import torch
@@ -225,7 +225,7 @@ class AutoencoderNet(NeuralNet):
         if not self.averaging:
             self.average_ = None
         elif self.average_ is None:
-            self.average_ = RunningAverage(self.module_, self.n_steps_)
+            self.average_ = RunningAverage(deepcopy(self.module_), self.n_steps_)
         keep_freed_memory()
         datasets = {
             "dataset_train": training.dataset,

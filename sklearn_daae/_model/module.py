@@ -10,7 +10,8 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from .._random import borrowed_global_generator
-from .networks import WithShortcut
+from .losses import ReconstructionLoss
+from .networks import WithShortcut, make_network
 from .scaling import WIDE_TYPES
 
 # Components of less than this part of the first one's variance are rounding.
@@ -43,6 +44,10 @@ class Autoencoder(nn.Module):
 
     scaling : Scaling
         How rows of X are mapped to what the networks see.
+
+    plan : dict, default=None
+        The arguments of `make_network`, if all networks are ours: `sizes`, by name, and
+        `parts`.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Autoencoder(nn.Module):
         n_components,
         loss,
         scaling,
+        plan=None,
     ):
         super().__init__()
         self.encoder = encoder
@@ -62,6 +68,7 @@ class Autoencoder(nn.Module):
         self.n_components = n_components
         self.loss = loss
         self.scaling = scaling
+        self.plan = plan
 
     def encode(self, x):
         """Return E(x), or its mean where E gives a distribution."""
@@ -107,6 +114,21 @@ class Autoencoder(nn.Module):
             if not isinstance(out, torch.Tensor) or out.shape != (2, n_out):
                 got = tuple(out.shape) if hasattr(out, "shape") else type(out).__name__
                 raise ValueError(f"{must}, but it maps (2, {n_in}) to {got}.")
+
+
+def skeleton(plan, loss, scaling):
+    """Return an `Autoencoder` as it was planned, whose weights are yet to be loaded."""
+    networks = {
+        name: make_network(name, None, sizes, None, plan["parts"])
+        for name, sizes in plan["sizes"].items()
+    }
+    return Autoencoder(
+        **networks,
+        n_components=plan["sizes"]["decoder"][0],
+        loss=ReconstructionLoss(loss),
+        scaling=scaling,
+        plan=plan,
+    )
 
 
 class AsModule(Autoencoder):

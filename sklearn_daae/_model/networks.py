@@ -1,8 +1,9 @@
 """The networks: encoder E, decoder R and discriminator D.
 
 A function that makes one takes its number of inputs and outputs, a generator that its
-weights are drawn from, the sizes of its hidden layers, and the shape of an image; what
-it has no use for, it leaves. Its options are keyword-only.
+weights are drawn from (or None, if they are yet to be loaded), the sizes of its hidden
+layers, and the shape of an image; what it has no use for, it leaves. Its options are
+keyword-only.
 """
 
 from itertools import pairwise
@@ -161,8 +162,8 @@ def make_network(name, make, sizes, generator, parts):
     sizes : (int, int)
         Numbers of inputs and outputs.
 
-    generator : torch.Generator
-        What our weights are drawn from.
+    generator : torch.Generator or None
+        What our weights are drawn from, if they are.
 
     parts : dict
         The estimator's parameters `network`, `image_shape` and those of layer sizes.
@@ -252,6 +253,8 @@ def _glorot(kind, *args, generator, **kwargs):
     global generator first.
     """
     layer = nn.utils.skip_init(kind, *args, dtype=torch.float32, **kwargs)
+    if generator is None:
+        return layer
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer

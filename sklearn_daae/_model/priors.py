@@ -102,6 +102,10 @@ class Prior:
         z = self._draw(n_samples, self.n_components, generator)
         return self._as_codes(z, n_samples, generator.device)
 
+    def __reduce__(self):
+        """Save what it was made of: what it draws by is made anew."""
+        return type(self), (self.prior, self.n_components)
+
     def check(self, device):
         """Try to draw from it.
 

@@ -103,22 +103,23 @@ def load(name, digest, decode, n_features, dtype, show_progress):
     integers, labels_file = folder / "images_uint8.npy", folder / "labels.npz"
     images = folder / f"images_{dtype}.npy"
     labels = _read_labels(labels_file)
-    X = None if labels is None else _map(images, len(labels["target"]), n_features)
-    if X is not None:
-        return X, labels
+    if labels is not None:
+        shape = len(labels["target"]), n_features
+        if (X := _map(images, shape)) is not None:
+            return X, labels
 
     _remove_abandoned()
-    if labels is None or _map(integers, len(labels["target"]), n_features) is None:
+    if labels is not None and _map(integers, shape) is not None:
+        blocks = _blocks(integers, shape)
+    else:
         labels, blocks = decode()
         shape = len(labels["target"]), n_features
-        bar = tqdm(desc=f"Decoding {name}", disable=not show_progress)
-        _write(integers, shape, np.uint8, blocks, bar)
-        with written_whole(labels_file) as file:
-            np.savez(file, **labels)
-    if images != integers:
-        shape = len(labels["target"]), n_features
-        bar = tqdm(desc=f"Scaling {name}", disable=not show_progress)
-        _write(images, shape, np.float32, _scaled(integers, shape), bar)
+    if dtype == "float32":
+        blocks = ((first, rows / np.float32(255)) for first, rows in blocks)
+    bar = tqdm(desc=f"Decoding {name}", disable=not show_progress)
+    _write(images, shape, dtype, blocks, bar)
+    with written_whole(labels_file) as file:
+        np.savez(file, **labels)
     return np.load(images, mmap_mode="r"), labels
 
 
@@ -131,17 +132,17 @@ def _read_labels(path):
         return None
 
 
-def _map(path, n_rows, n_features):
+def _map(path, shape):
     """Return images mapped into memory, or None where there are none of that shape."""
     try:
         images = np.load(path, mmap_mode="r")
     except _UNREADABLE:
         return None
-    return images if images.shape == (n_rows, n_features) else None
+    return images if images.shape == shape else None
 
 
-def _scaled(path, shape):
-    """Yield blocks of the images in a file, from 0 to 1.
+def _blocks(path, shape):
+    """Yield the images in a file of uint8, block by block.
 
     They are read, not mapped: pages of a map would count as memory of the process.
     """
@@ -150,9 +151,7 @@ def _scaled(path, shape):
         file.seek(-shape[0] * shape[1], os.SEEK_END)
         for first in range(0, shape[0], step):
             n_rows = min(step, shape[0] - first)
-            rows = np.fromfile(file, np.uint8, n_rows * shape[1]).astype(np.float32)
-            rows /= 255
-            yield first, rows
+            yield first, np.fromfile(file, np.uint8, n_rows * shape[1])
 
 
 def _write(path, shape, dtype, blocks, bar):

@@ -153,7 +153,7 @@ def fetch_celeba(
     -----
     The first call decodes the images into the cache: the folder that the environment
     variable SKLEARN_DAAE_CACHE names, else the user's cache folder. It takes 2.5 GB for
-    ``dtype="uint8"``, and 10 GB more for "float32". It may be removed at any time.
+    ``dtype="uint8"``, and 10 GB for "float32". It may be removed at any time.
 
     Examples
     --------

@@ -130,7 +130,7 @@ def fetch_mnist(
     -----
     The first call decodes the images into the cache: the folder that the environment
     variable SKLEARN_DAAE_CACHE names, else the user's cache folder. It takes 55 MB for
-    ``dtype="uint8"``, and 220 MB more for "float32". It may be removed at any time.
+    ``dtype="uint8"``, and 220 MB for "float32". It may be removed at any time.
 
     Examples
     --------

@@ -134,7 +134,7 @@ def fetch_omniglot(
     -----
     The first call decodes the images into the cache: the folder that the environment
     variable SKLEARN_DAAE_CACHE names, else the user's cache folder. It takes 0.36 GB
-    for ``dtype="uint8"``, and 1.4 GB more for "float32". It may be removed at any time.
+    for ``dtype="uint8"``, and 1.4 GB for "float32". It may be removed at any time.
 
     Examples
     --------

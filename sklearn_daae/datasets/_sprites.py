@@ -156,7 +156,7 @@ def fetch_sprites(
     -----
     The first call decodes the images into the cache: the folder that the environment
     variable SKLEARN_DAAE_CACHE names, else the user's cache folder. It takes 1.3 GB for
-    ``dtype="uint8"``, and 5.2 GB more for "float32". It may be removed at any time.
+    ``dtype="uint8"``, and 5.2 GB for "float32". It may be removed at any time.
 
     Examples
     --------
