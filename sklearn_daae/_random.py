@@ -49,6 +49,59 @@ def seed(generator, random):
     return generator.manual_seed(int(random.integers(2**63)))
 
 
+class Generators:
+    """The generators of K models that are trained as one, each with its own numbers.
+
+    Parameters
+    ----------
+    generators : list of torch.Generator
+        All on one device.
+    """
+
+    def __init__(self, generators):
+        self.generators = generators
+        self.device = generators[0].device
+
+    def __len__(self):
+        return len(self.generators)
+
+    def __iter__(self):
+        return iter(self.generators)
+
+
+def _drawn(draw, shape, generator, dtype=torch.float32):
+    """Return a tensor that is filled in place; of K models, each by its own generator.
+
+    Each gets the numbers that it would get alone.
+    """
+    x = torch.empty(shape, device=generator.device, dtype=dtype)
+    if isinstance(generator, Generators):
+        for own, part in zip(generator, x, strict=True):
+            draw(part, generator=own)
+        return x
+    return draw(x, generator=generator)
+
+
+def normal(shape, generator, dtype=torch.float32):
+    """Draw from the standard normal, whatever the default dtype."""
+    return _drawn(torch.Tensor.normal_, shape, generator, dtype)
+
+
+def uniform(shape, generator):
+    """Draw from [0, 1), in float32 whatever the default dtype."""
+    return _drawn(torch.Tensor.uniform_, shape, generator)
+
+
+def integers(low, high, shape, generator):
+    """Draw integers from `low` up to below `high`."""
+    draw = partial(_between, low, high)
+    return _drawn(draw, shape, generator, torch.int64)
+
+
+def _between(low, high, x, *, generator):
+    return x.random_(low, high, generator=generator)
+
+
 # Held while the global generators are ours: two threads that save, seed and restore
 # them at once would take each other's states. The thread that holds it may take it
 # again: a callback may sample from one model while another trains.

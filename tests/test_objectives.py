@@ -64,7 +64,7 @@ def draws(monkeypatch):
     gaussian = keep(CORRUPTIONS["gaussian"], "x_tilde")
     monkeypatch.setitem(CORRUPTIONS, "gaussian", gaussian)
     monkeypatch.setitem(PRIORS, "normal", keep(PRIORS["normal"], "z_real"))
-    monkeypatch.setattr("torch.randn", keep(torch.randn, "noise"))
+    monkeypatch.setattr("torch.Tensor.normal_", keep(torch.Tensor.normal_, "noise"))
     return record
 
 

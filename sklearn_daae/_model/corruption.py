@@ -1,8 +1,8 @@
 """Corruption processes c(x_tilde | x): ``(x, level, generator, space) -> x_tilde``.
 
-x is a tensor of shape (n_samples, n_features) that belongs to the process, which may
-work in place. The level is a number, or a tensor that broadcasts with x: one for each
-row, or one for each feature. What a process can be told is keyword-only.
+x is a tensor of shape (..., n_samples, n_features) that belongs to the process, which
+may work in place. The level is a number, or a tensor that broadcasts with x: one for
+each row, or one for each feature. What a process can be told is keyword-only.
 """
 
 import math
@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 from .._checks import check_options, split_choice
-from .._random import checking_generator
+from .._random import checking_generator, integers, normal, uniform
 from .scaling import Scaling
 
 
@@ -27,33 +27,31 @@ class Space(NamedTuple):
 
 def gaussian(x, level, generator, space, *, clip=False):
     """Add Gaussian noise of standard deviation `level`; clip it to the data's range."""
-    noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    noise = normal(x.shape, generator, x.dtype)
     x_tilde = noise.mul_(level).add_(x)
     return x_tilde.clamp_(*space.scaling.bounds(x)) if clip else x_tilde
 
 
 def masking(x, level, generator, space):
     """Set each feature to 0 with probability `level`."""
-    return x.masked_fill_(_uniform(x.shape, generator) < level, 0)
+    return x.masked_fill_(uniform(x.shape, generator) < level, 0)
 
 
 def salt_and_pepper(x, level, generator, space):
     """Set each feature to its least or greatest value, with probability `level`."""
     low, high = space.scaling.bounds(x)
-    u = _uniform(x.shape, generator)
+    u = uniform(x.shape, generator)
     x = torch.where(u < level, high, x)
     return torch.where(u < level / 2, low, x)
 
 
 def swap(x, level, generator, space):
     """Set each feature to that of another row, with probability `level`."""
-    n = len(x)
-    u = _uniform(x.shape, generator)
-    others = torch.randint(
-        1, max(n, 2), x.shape, generator=generator, device=generator.device
-    )
+    n = x.shape[-2]
+    u = uniform(x.shape, generator)
+    others = integers(1, max(n, 2), x.shape, generator)
     others = (others + torch.arange(n, device=x.device)[:, None]) % n
-    return torch.where(u < level, x.gather(0, others), x)
+    return torch.where(u < level, x.gather(-2, others), x)
 
 
 def moved(x, level, generator, space, *, shift=0.05, degrees=8.0, stretch=0.08):
@@ -64,7 +62,7 @@ def moved(x, level, generator, space, *, shift=0.05, degrees=8.0, stretch=0.08):
     what stands there.
     """
     n_channels, height, width = space.image_shape
-    u = 2 * _uniform((len(x), 5), generator) - 1
+    u = 2 * uniform((*x.shape[:-1], 5), generator).flatten(0, -2) - 1
     angle = math.radians(degrees) * u[:, 0]
     size = torch.exp(stretch * u[:, 1])
     cos, sin = size * angle.cos(), size * angle.sin()
@@ -76,16 +74,10 @@ def moved(x, level, generator, space, *, shift=0.05, degrees=8.0, stretch=0.08):
         (sin * width / height, cos, down),
     )
     maps = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
-    images = x.reshape(len(x), n_channels, height, width)
+    images = x.reshape(-1, n_channels, height, width)
     grid = affine_grid(maps, [*images.shape], align_corners=False)
     images = grid_sample(images, grid, padding_mode="border", align_corners=False)
     return gaussian(images.reshape(x.shape), level, generator, space)
-
-
-def _uniform(shape, generator):
-    """Draw from [0, 1), in float32 whatever the default dtype."""
-    device = generator.device
-    return torch.rand(shape, generator=generator, device=device, dtype=torch.float32)
 
 
 CORRUPTIONS = {
@@ -172,7 +164,7 @@ class Corruption:
         copy: neither it nor an encoder that works in place changes the x that is to be
         reconstructed.
         """
-        x = x.repeat(n_draws, 1)
+        x = repeated(x, n_draws)
         if self.is_own:
             x_tilde = self.process(x, self._sigma_like(x), generator)
             return self._like(x, x_tilde)
@@ -180,7 +172,7 @@ class Corruption:
             return x
         level = self._sigma_like(x)
         if in_training and self.level == "mixed":
-            level = level * (2 * _uniform((len(x), 1), generator)).clamp_(max=1)
+            level = level * (2 * uniform((*x.shape[:-1], 1), generator)).clamp_(max=1)
         return CORRUPTIONS[self.name](x, level, generator, self.space, **self.options)
 
     def check(self, n_features, device):
@@ -235,6 +227,11 @@ class Corruption:
             f"corruption={self.process!r} is called as corruption(x, sigma, generator) "
             f"and must return x_tilde, a finite tensor of the shape of x; but {what}."
         )
+
+
+def repeated(x, n):
+    """Return the rows so many times, one after the other."""
+    return x.repeat(*[1] * (x.dim() - 2), n, 1)
 
 
 def _checked_level(sigma):

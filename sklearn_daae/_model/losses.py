@@ -7,6 +7,8 @@ import torch
 from torch.nn import functional
 from torch.nn.functional import normalize, softplus
 
+from .._random import normal
+
 # The mean over pixels and samples. The decoder's output is a logit for "bce" and the
 # value itself for "mse".
 RECONSTRUCTION_LOSSES = {
@@ -89,12 +91,12 @@ class BatchLoss(NamedTuple):
     observed: torch.Tensor | None = None
 
     def __call__(self, x_hat, x):
-        """Return the mean over features and rows."""
+        """Return the mean over features and rows, of each of K models."""
         if not isinstance(self.loss, str):
-            loss = self.mean(self._of_groups(x_hat, x)) / x.shape[1]
+            loss = self.mean(self._of_groups(x_hat, x)) / x.shape[-1]
             return loss if self.observed is None else loss / self._share(x)
         function = RECONSTRUCTION_LOSSES[self.loss]
-        if self.weight is None and self.observed is None:
+        if self.weight is None and self.observed is None and x.dim() == 2:
             return function(x_hat, x)
         values = function(x_hat, x, reduction="none")
         if self.observed is None:
@@ -104,7 +106,7 @@ class BatchLoss(NamedTuple):
     def negative_log_likelihood(self, x_hat, x):
         """Return the mean over rows of the sum over features, up to a constant."""
         weight = _LIKELIHOOD_WEIGHTS[self.loss] if isinstance(self.loss, str) else 1.0
-        loss = self(x_hat, x) * (weight * x.shape[1])
+        loss = self(x_hat, x) * (weight * x.shape[-1])
         return loss if self.observed is None else loss * self._share(x)
 
     def mean(self, values):
@@ -113,20 +115,21 @@ class BatchLoss(NamedTuple):
 
     def _of_groups(self, x_hat, x):
         """Return the sum of all groups, for each row."""
-        total = x_hat.new_zeros(len(x))
+        total = x_hat.new_zeros(*x.shape[:-1], 1)
         for name, columns in self.loss:
-            out, wanted = (part.index_select(1, columns) for part in (x_hat, x))
+            out, wanted = (part.index_select(-1, columns) for part in (x_hat, x))
             if name == "cross_entropy":
-                values = functional.cross_entropy(out, wanted, reduction="none")
-                values = values.unsqueeze(1)
+                values = functional.cross_entropy(
+                    out.movedim(-1, 1), wanted.movedim(-1, 1), reduction="none"
+                ).unsqueeze(-1)
             else:
                 values = RECONSTRUCTION_LOSSES[name](out, wanted, reduction="none")
                 values = values * _LIKELIHOOD_WEIGHTS[name]
             if self.observed is not None:
-                known = self.observed.index_select(1, columns)
+                known = self.observed.index_select(-1, columns)
                 whole = name == "cross_entropy"
-                values = values * (known.all(1, keepdim=True) if whole else known)
-            total = total + values.sum(1)
+                values = values * (known.all(-1, keepdim=True) if whole else known)
+            total = total + values.sum(-1, keepdim=True)
         return total
 
     def _share(self, x):
@@ -219,10 +222,10 @@ def columns_of_logits(loss):
 
 
 def _mean(values, weight):
-    """Return the mean of values of rows, each multiplied by the weight of its row."""
-    if weight is None:
-        return values.mean()
-    return (values * weight.reshape(-1, *[1] * (values.dim() - 1))).mean()
+    """Return the mean over the last two axes, rows multiplied by their weights."""
+    if weight is not None:
+        values = values * weight[..., None]
+    return values.mean((-2, -1))
 
 
 def discriminator_loss(real_logits, fake_logits, weight=None):
@@ -231,8 +234,9 @@ def discriminator_loss(real_logits, fake_logits, weight=None):
     `weight` is that of the rows that z_fake encodes.
     """
     if weight is not None:
-        weight = torch.cat([torch.ones_like(weight), weight])
-    return _mean(softplus(torch.cat([-real_logits, fake_logits])), weight) * 2
+        weight = torch.cat([torch.ones_like(weight), weight], dim=-1)
+    logits = torch.cat([-real_logits, fake_logits], dim=-2)
+    return _mean(softplus(logits), weight) * 2
 
 
 def non_saturating(fake_logits, weight=None):
@@ -254,7 +258,7 @@ def gaussian_kl_divergence(mean, log_variance, weight=None):
     The sum over components, in nats, and the mean over samples.
     """
     divergence = mean.square() + log_variance.exp() - 1 - log_variance
-    return _mean(divergence.sum(1), weight) / 2
+    return _mean(divergence.sum(-1, keepdim=True), weight) / 2
 
 
 # Directions in which a batch of codes is compared with the prior, at each step.
@@ -269,7 +273,7 @@ def sliced_distance(z, z_real, generator, weight=None):
 
     Parameters
     ----------
-    z, z_real : tensor of shape (n_samples, n_components)
+    z, z_real : tensor of shape (..., n_samples, n_components)
         The codes, and draws from the prior.
 
     generator : torch.Generator
@@ -280,16 +284,14 @@ def sliced_distance(z, z_real, generator, weight=None):
 
     Returns
     -------
-    distance : tensor
+    distance : tensor of shape (...)
         The root of the mean square difference.
 
-    towards : tensor of shape (n_samples, n_components)
+    towards : tensor of shape (..., n_samples, n_components)
         The gradient of its square at the codes, up to a factor.
     """
-    shape = _N_PROJECTIONS, z.shape[-1]
-    directions = normalize(
-        torch.randn(shape, generator=generator, device=z.device, dtype=z.dtype), dim=-1
-    )
+    shape = *z.shape[:-2], _N_PROJECTIONS, z.shape[-1]
+    directions = normalize(normal(shape, generator, z.dtype), dim=-1)
     # Where products are of bfloat16, what is sorted is not.
     along, order = _sorted((directions @ z.mT).to(z.dtype))
     wanted, _ = _sorted((directions @ z_real.mT).to(z.dtype))
@@ -301,7 +303,7 @@ def sliced_distance(z, z_real, generator, weight=None):
     gap = along - wanted
     pull = gap if weight is None else gap * weight
     towards = torch.empty_like(gap).scatter_(-1, order, pull).mT @ directions
-    return (gap * pull).mean().sqrt(), towards
+    return (gap * pull).mean((-2, -1)).sqrt(), towards
 
 
 def _sorted(x):
@@ -314,5 +316,10 @@ def _sorted(x):
 
 
 def unit_vector(x):
-    """Return a tensor divided by the norm of all of it; zero stays zero."""
-    return x / x.norm().clamp_min(torch.finfo(x.dtype).tiny)
+    """Return a matrix divided by the norm of all of it; zero stays zero."""
+    return x / norm(x)[..., None, None].clamp_min(torch.finfo(x.dtype).tiny)
+
+
+def norm(x):
+    """Return the norm of a matrix, or of each of K."""
+    return torch.linalg.vector_norm(x, dim=(-2, -1))

@@ -4,15 +4,21 @@ In each, ``minimise(update, loss)`` moves the weights of one update, and only th
 down the gradient of the loss, with that update's own optimiser. A loss may pass a
 network as often as it likes. `criterion` is the `BatchLoss` of the batch, which knows
 the weights of its rows.
+
+They compute on the last two axes: of K models that are trained as one, x has the shape
+(K, n_samples, n_features), and each loss the shape (K,).
 """
 
 from typing import NamedTuple
 
 import torch
 
+from .._random import normal
+from .corruption import repeated
 from .losses import (
     discriminator_loss,
     gaussian_kl_divergence,
+    norm,
     sliced_distance,
     unit_vector,
 )
@@ -150,9 +156,10 @@ class AdversarialObjective(DenoisingObjective):
         weight = criterion.weight
         # One graph of z_fake serves both players: the discriminator sees it detached.
         z_fake = self.draw_z_fake(x, module.encoder, generator, x_tilde)  # 11
-        z_real = self.prior(len(x), generator)  # 12
-        logits = module.discriminator(torch.cat([z_real, z_fake.detach()])).float()
-        loss = discriminator_loss(logits[: len(x)], logits[len(x) :], weight)  # 14, 15
+        z_real = self.prior(x.shape[-2], generator)  # 12
+        n, both = x.shape[-2], torch.cat([z_real, z_fake.detach()], dim=-2)
+        real, fake = module.discriminator(both).float().tensor_split([n], dim=-2)
+        loss = discriminator_loss(real, fake, weight)  # 14, 15
         minimise("discriminator", loss)  # 16
 
         # The discriminator has moved, so that z_fake is judged anew.
@@ -170,7 +177,7 @@ class AdversarialObjective(DenoisingObjective):
             return encoder(x_tilde)
         # Algorithm 2, its loop over j as one pass of M * n rows.
         x_tilde = self.corruption(x, generator, n_draws=M, in_training=True)
-        return encoder(x_tilde).unflatten(0, (M, len(x))).mean(0)
+        return encoder(x_tilde).unflatten(-2, (M, x.shape[-2])).mean(-3)
 
 
 class BalancedObjective(AdversarialObjective):
@@ -198,18 +205,20 @@ class BalancedObjective(AdversarialObjective):
         return updates
 
     def step(self, x, *, module, criterion, generator, minimise):
-        n, M, weight = len(x), self.n_integration_steps or 1, criterion.weight
+        n, M = x.shape[-2], self.n_integration_steps or 1
+        weight = criterion.weight
         # Of the M corruptions of Algorithm 2, the first is also the one of line 3.
         x_tilde = self.corruption(x, generator, n_draws=M, in_training=True)  # 3
         z = module.encoder(x_tilde).float()  # 4
-        z_fake = z.detach().unflatten(0, (M, n)).mean(0).requires_grad_()  # 11
+        z_fake = z.detach().unflatten(-2, (M, n)).mean(-3).requires_grad_()  # 11
         z_real = self.prior(n, generator)  # 12
-
-        logits = module.discriminator(torch.cat([z_real, z_fake])).float()
-        dis_loss = discriminator_loss(logits[:n], logits[n:], weight)  # 14, 15
+        both = torch.cat([z_real, z_fake], dim=-2)
+        real, fake = module.discriminator(both).float().tensor_split([n], dim=-2)
+        dis_loss = discriminator_loss(real, fake, weight)  # 14, 15
         minimise("discriminator", dis_loss, also=[z_fake])  # 16
-        adversarial_loss = self.adversarial_loss(logits[n:].detach(), weight)  # 18
-        adversary = self._against(z_fake.grad, logits[n:])
+
+        adversarial_loss = self.adversarial_loss(fake.detach(), weight)  # 18
+        adversary = self._against(z_fake.grad, fake)
         distance, towards_prior = sliced_distance(
             z_fake.detach(), z_real, generator, weight
         )
@@ -219,18 +228,20 @@ class BalancedObjective(AdversarialObjective):
 
         def balance(gradient):
             """Add to the reconstruction's gradient at the codes that of the prior."""
-            size.copy_(gradient.norm())
-            widening = _widening(gradient[:n], z_fake.detach(), z_real, weight)
-            gradient = torch.cat([gradient[:n] - widening, gradient[n:]])
+            size.copy_(norm(gradient))
+            first, others = gradient.tensor_split([n], dim=-2)
+            widening = _widening(first, z_fake.detach(), z_real, weight)
+            gradient = torch.cat([first - widening, others], dim=-2)
             # Of the mean over M draws, each has one part in M.
-            return gradient + self.adversarial_weight * size / M * pull.repeat(M, 1)
+            share = self.adversarial_weight * size / M
+            return gradient + share[..., None, None] * repeated(pull, M)
 
         if z.requires_grad:
             z.register_hook(balance)
-        x_hat = module.decoder(z[:n])  # 5
+        x_hat = module.decoder(z[..., :n, :])  # 5
         loss = criterion(x_hat.float(), x)  # 7
         minimise("reconstruction", loss)  # 8, 9 and 19
-        ratio = adversary.norm() / size.clamp_min(torch.finfo(size.dtype).tiny)
+        ratio = norm(adversary) / size.clamp_min(torch.finfo(size.dtype).tiny)
         return loss, dis_loss, adversarial_loss, ratio.clamp_max(1e6), distance
 
     def _against(self, gradient, logits):
@@ -242,8 +253,9 @@ class BalancedObjective(AdversarialObjective):
         if gradient is None:  # a discriminator that does not look at the codes
             return logits.new_zeros(1, 1)
         logits = logits.detach().clamp(-30, 30).requires_grad_()
-        (wanted,) = torch.autograd.grad(self.adversarial_loss(logits), logits)
-        return wanted * len(logits) / torch.sigmoid(logits.detach()) * gradient
+        loss = self.adversarial_loss(logits).sum()
+        (wanted,) = torch.autograd.grad(loss, logits)
+        return wanted * logits.shape[-2] / torch.sigmoid(logits.detach()) * gradient
 
 
 def _widening(gradient, z, z_real, weight=None):
@@ -254,22 +266,23 @@ def _widening(gradient, z, z_real, weight=None):
 
     Parameters
     ----------
-    gradient, z, z_real : tensor of shape (n_samples, n_components)
+    gradient, z, z_real : tensor of shape (..., n_samples, n_components)
         At the codes, the codes, and draws from the prior.
 
     weight : tensor of shape (n_samples,), default=None
         Of the rows, of which the gradient has it already.
     """
     if weight is None:
-        outward = centred = z - z.mean(0)
+        outward = centred = z - z.mean(-2, keepdim=True)
     else:
-        share = weight[:, None] / weight.sum()
-        centred = z - (share * z).sum(0)
-        outward = centred * weight[:, None]
-    spread = (outward * centred).sum(0)
-    wanted = (z_real - z_real.mean(0)).square().sum(0)
+        share = weight[..., None] / weight.sum(-1)[..., None, None]
+        centred = z - (share * z).sum(-2, keepdim=True)
+        outward = centred * weight[..., None]
+    spread = (outward * centred).sum(-2, keepdim=True)
+    centred_real = z_real - z_real.mean(-2, keepdim=True)
+    wanted = centred_real.square().sum(-2, keepdim=True)
     # Down a negative slope along their spread, codes become wider.
-    slope = (gradient * centred).sum(0) / spread
+    slope = (gradient * centred).sum(-2, keepdim=True) / spread
     return torch.where(spread > _ROOM * wanted, slope.clamp_max(0), 0) * outward
 
 
@@ -314,12 +327,10 @@ class VariationalObjective(DenoisingObjective):
     @staticmethod
     def _posterior(x_tilde, module):
         """Return mean and log-variance of q(z | x_tilde)."""
-        return module.encoder(x_tilde).float().chunk(2, dim=1)
+        return module.encoder(x_tilde).float().chunk(2, dim=-1)
 
     @staticmethod
     def _draw_code(mean, log_variance, generator):
         """Draw z by the reparametrisation, so that gradients reach its parameters."""
-        noise = torch.randn(
-            mean.shape, generator=generator, device=mean.device, dtype=mean.dtype
-        )
+        noise = normal(mean.shape, generator, mean.dtype)
         return mean + noise * torch.exp(log_variance / 2)

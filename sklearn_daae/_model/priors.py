@@ -9,24 +9,21 @@ from numbers import Integral
 import numpy as np
 import torch
 
+from .. import _random
 from .._checks import check_options, split_choice
-from .._random import checking_generator
+from .._random import Generators, checking_generator
 
 
 def normal(n_samples, n_components, generator):
     """Draw from the standard normal distribution."""
-    shape = n_samples, n_components
-    device = generator.device
-    return torch.randn(shape, generator=generator, device=device, dtype=torch.float32)
+    return _random.normal((n_samples, n_components), generator)
 
 
 def uniform(n_samples, n_components, generator, *, low=-1.0, high=1.0):
     """Draw from the uniform distribution on [low, high) in each component."""
     if not low < high:
         raise ValueError("low must be a number less than high")
-    shape = n_samples, n_components
-    device = generator.device
-    z = torch.rand(shape, generator=generator, device=device, dtype=torch.float32)
+    z = _random.uniform((n_samples, n_components), generator)
     return z.mul_(high - low).add_(low)
 
 
@@ -42,9 +39,7 @@ def ring(n_samples, n_components, generator, *, n_modes=10, radius=4.0, scale=0.
         raise ValueError("radius and scale must not be negative")
     if n_components > 2:
         raise ValueError("the ring lies in a plane, so that n_components must be 2")
-    modes = torch.randint(
-        n_modes, (n_samples,), generator=generator, device=generator.device
-    )
+    modes = _random.integers(0, n_modes, (n_samples,), generator)
     angles = modes.float() * (2 * np.pi / n_modes)
     means = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
     return means.add_(normal(n_samples, 2, generator), alpha=scale)[:, :n_components]
@@ -98,7 +93,9 @@ class Prior:
             self.is_own = False
 
     def __call__(self, n_samples, generator):
-        """Return codes of shape (n_samples, n_components), float32."""
+        """Return codes of shape (n_samples, n_components), float32; of each of K."""
+        if isinstance(generator, Generators):
+            return torch.stack([self(n_samples, own) for own in generator])
         z = self._draw(n_samples, self.n_components, generator)
         return self._as_codes(z, n_samples, generator.device)
 
