@@ -1,11 +1,13 @@
 """Everything of scikit-learn that is private or newer than the oldest one supported."""
 
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
     StrOptions,
     validate_params,
 )
+from sklearn.utils.metaestimators import _safe_split as safe_split
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _check_sample_weight as check_sample_weight
 
@@ -23,6 +25,16 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+def has_callbacks(estimator):
+    """Tell whether an estimator has callbacks of scikit-learn's."""
+    return bool(getattr(estimator, "_skl_callbacks", None))
+
+
+def checked_splitter(search):
+    """Return the splitter of a search that is being fitted."""
+    return search._checked_cv_orig
+
+
 __all__ = [
     "CallbackSupportMixin",
     "Interval",
@@ -30,6 +42,10 @@ __all__ = [
     "StrOptions",
     "check_feature_names_in",
     "check_sample_weight",
+    "checked_splitter",
+    "has_callbacks",
+    "safe_indexing",
+    "safe_split",
     "validate_params",
     "with_callbacks",
 ]

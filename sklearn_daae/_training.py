@@ -14,8 +14,14 @@ from ._device import resolve_device
 from ._engine.batches import DTYPES, Batches, Rows, hold_out, n_to_hold_out
 from ._engine.callbacks import EpochProgressBar, SklearnTasks, StopsEarly
 from ._engine.convergence import warn_of_failure
+from ._engine.courses import train
 from ._engine.cpu import warn_of_slow_precision
-from ._engine.state import net_unchanged_on_error, unchanged_on_error, unfit
+from ._engine.state import (
+    TrainedBefore,
+    net_unchanged_on_error,
+    unchanged_on_error,
+    unfit,
+)
 from ._engine.trainer import AutoencoderNet, DivergenceError, learning
 from ._model.losses import ReconstructionLoss, resolve_groups
 from ._model.module import Autoencoder, start_as_pca
@@ -32,6 +38,25 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     A subclass adds its own parameters and says what it minimises (`_objective`); one
     with more than an encoder and a decoder adds to `_network_sizes`.
     """
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, as of all estimators of scikit-learn.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by their names.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        before = params.pop(TrainedBefore.parameter, None)
+        super().set_params(**params)
+        if before is not None:
+            setattr(self, TrainedBefore.parameter, before)
+        return self
 
     @with_callbacks
     def fit(
@@ -85,10 +110,27 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             If the user interrupts the training after its first epoch. The model is
             kept, as in scikit-learn's multilayer perceptrons.
         """
-        goes_on = self.warm_start and hasattr(self, "net_")
+        before = self.__dict__.pop(TrainedBefore.parameter, None)
+        is_plain = sample_weight is None and X_val is None
+        if before is not None and is_plain and before.give(self, X):
+            return self
         self._check_parameters()
         device = resolve_device(self.device)
-        with unchanged_on_error(self), learning(device), ExitStack() as stack:
+        with (
+            learning(device),
+            closing(self._fitting(device, X, y, sample_weight, X_val)) as fitting,
+        ):
+            for net, *course in fitting:
+                train(net, *course)
+        return self
+
+    def _fitting(self, device, X, y=None, sample_weight=None, X_val=None):
+        """Fit, but for the training: yield a net, and what its `course` is given.
+
+        It is resumed once the net is trained, and closed where that has failed.
+        """
+        goes_on = self.warm_start and hasattr(self, "net_")
+        with unchanged_on_error(self), ExitStack() as stack:
             if goes_on:
                 stack.enter_context(net_unchanged_on_error(self.net_))
             rows = self._read(X, device, reset=not goes_on)
@@ -123,13 +165,12 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             if self.verbose:
                 bar = EpochProgressBar(type(self).__name__, n_epochs)
                 observers.append(stack.enter_context(closing(bar)))
-            net.train(training, validation, n_epochs, observers=observers)
+            yield net, training, validation, n_epochs, observers
             warn_of_failure(net, training)
             fitted = self._fitted_attributes(net, training)
             self.__dict__.update(fitted)
             if context is not None:
                 tasks.end(fitted)
-        return self
 
     def partial_fit(
         self,
@@ -178,7 +219,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 rows = self._read(X, device, reset=not goes_on)
                 weight = self._read_weight(sample_weight, X, len(rows))
                 net, training, _ = self._begin(rows, goes_on, weight)
-                net.train(training)
+                train(net, training)
                 fitted = self._fitted_attributes(net, training, goes_on=goes_on)
                 self.__dict__.update(fitted)
         except DivergenceError:

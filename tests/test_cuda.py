@@ -45,7 +45,7 @@ def step_of(monkeypatch):
         net.generator_ = torch.Generator()
         net.parameters_ = {}
         monkeypatch.setenv("SKLEARN_DAAE_STEP", "cuda")
-        return steps.make_step(net._training(watches_batches=False), before)
+        return steps.make_step(net.step_settings(), before)
 
     return make_step
 

@@ -20,7 +20,7 @@ _SWITCH = "SKLEARN_DAAE_STEP"
 
 # Networks of fewer weights take longer by the CPU's way than plainly: the step is then
 # 0.88 of it at 150,000, as long at 550,000, and 0.7 at 3 million.
-_LEAST_WEIGHTS = 2**19
+LEAST_WEIGHTS = 2**19
 
 
 class Training(NamedTuple):
@@ -73,7 +73,7 @@ def make_step(training, before=None):
 def _fastest(training):
     device = training.generator.device.type
     n_weights = sum(p.numel() for p in set().union(*training.parameters.values()))
-    return "plain" if device == "cpu" and n_weights < _LEAST_WEIGHTS else device
+    return "plain" if device == "cpu" and n_weights < LEAST_WEIGHTS else device
 
 
 class PlainStep:

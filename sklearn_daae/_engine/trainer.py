@@ -14,11 +14,11 @@ from .._device import undisturbed
 from .._model.losses import BatchLoss
 from .._random import borrowed_global_generator, seed
 from . import state
-from .callbacks import held_back, refuse_to_watch
+from .callbacks import refuse_to_watch
 from .cpu import keep_freed_memory
 from .cuda import working
 from .optimizers import EveryUpdate, RunningAverage, make_optimizer
-from .steps import Training, make_step
+from .steps import Training
 
 
 @contextmanager
@@ -46,7 +46,7 @@ class EpochHistory(History):
 
 
 class AutoencoderNet(NeuralNet):
-    """Trains an `Autoencoder` by an objective's steps, with `train`.
+    """Trains an `Autoencoder` by an objective's steps, in a `course`.
 
     It is a `skorch.NeuralNet` to its callbacks and to who predicts with it or saves
     it: they find `module_`, `optimizer_` (the optimisers of all updates as one) and
@@ -206,11 +206,13 @@ class AutoencoderNet(NeuralNet):
         vars(self).update(settings)
         self._initialize_callbacks()
 
-    def train(self, training, validation=None, n_epochs=1, *, observers=()):
-        """Train for so many epochs on one `Batches`, and watch another.
+    def course(self, training, validation=None, n_epochs=1, observers=()):
+        """Yield so many epochs on one `Batches`, for who takes steps; watch another.
 
-        `observers` are callbacks of this training only, told before all others. What
-        fails, or is interrupted, leaves the net between two steps, and ready for use.
+        Each epoch yields batches, and is sent the losses of the step that was taken on
+        the last one. What fails meanwhile is thrown into the course: that leaves the
+        net between two steps, and ready for use. `observers` are callbacks of this
+        course only, told before all others. See `courses`.
         """
         if validation is None:
             refuse_to_watch(self.callbacks_)
@@ -220,7 +222,6 @@ class AutoencoderNet(NeuralNet):
             name: update.parameters(self.module_)
             for name, update in self.objective.updates.items()
         }
-        self.step_ = None
         self.observers_ = observers
         if not self.averaging:
             self.average_ = None
@@ -237,7 +238,8 @@ class AutoencoderNet(NeuralNet):
                 before = len(self.history_), self.least_losses_
                 try:
                     self.notify("on_epoch_begin", **datasets)
-                    self._train_epoch(training)
+                    seed(self.generator_, self.random)
+                    yield self._epoch(training)
                     if validation is not None:
                         error = self._validation_error(validation)
                         self.refuse_divergence(np.isfinite(error))
@@ -265,7 +267,7 @@ class AutoencoderNet(NeuralNet):
                 for parameter in parameters:
                     parameter.grad = None
             # What only training needs, and its memory.
-            del self.generator_, self.parameters_, self.step_, self.observers_
+            del self.generator_, self.parameters_, self.observers_
 
     def notify(self, method_name, **cb_kwargs):
         """Tell the net itself, the observers of this training and the callbacks."""
@@ -290,42 +292,28 @@ class AutoencoderNet(NeuralNet):
                 stop = True
         return stop
 
-    def _train_epoch(self, batches):
-        """Take one training step on every batch, and record the mean losses."""
+    def _epoch(self, batches):
+        """Yield every batch, be sent the losses of its step, and record their means."""
         self._set_training(True)
-        seed(self.generator_, self.random)
-        watches_batches = self._any_callback_has("on_batch_begin", "on_batch_end")
-        step = self.step_ = make_step(self._training(watches_batches), self.step_)
+        watches_batches = self._watches_batches()
         losses, sizes = [], []
-        with (
-            self.global_generator(self.random),
-            working(self.device, trains=True) as give_way,
-            held_back() as interrupt,
-        ):
-            for parts in batches.shuffled(self.random):
-                batch = {"batch": (parts.x, None), "training": True}
-                if watches_batches:
-                    self.notify("on_batch_begin", **batch)
-                losses.append(step(*parts))
-                sizes.append(len(parts.x))
-                self.n_steps_ += 1
-                if self.averaging and self.average_.is_due(self.n_steps_):
-                    self.average_.update(self.module_, self.n_steps_)
-                if watches_batches:
-                    named = dict(
-                        zip(self.objective.loss_names, losses[-1], strict=True)
-                    )
-                    loss = losses[-1][0]
-                    self.history.record_batch("train_loss", loss.item())
-                    self.history.record_batch("train_batch_size", sizes[-1])
-                    self.notify(
-                        "on_batch_end", **batch, loss=loss, y_pred=None, **named
-                    )
-                if not self.draws_globally:  # of which there is a lock
-                    give_way()
-                interrupt()
-            if self.averaging:
+        for parts in batches.shuffled(self.random):
+            batch = {"batch": (parts.x, None), "training": True}
+            if watches_batches:
+                self.notify("on_batch_begin", **batch)
+            losses.append((yield parts))
+            sizes.append(len(parts.x))
+            self.n_steps_ += 1
+            if self.averaging and self.average_.is_due(self.n_steps_):
                 self.average_.update(self.module_, self.n_steps_)
+            if watches_batches:
+                named = dict(zip(self.objective.loss_names, losses[-1], strict=True))
+                loss = losses[-1][0]
+                self.history.record_batch("train_loss", loss.item())
+                self.history.record_batch("train_batch_size", sizes[-1])
+                self.notify("on_batch_end", **batch, loss=loss, y_pred=None, **named)
+        if self.averaging:
+            self.average_.update(self.module_, self.n_steps_)
         self._set_training(False)
         self._record_epoch(torch.stack(losses).cpu().double().numpy(), sizes)
         if not watches_batches:
@@ -334,7 +322,7 @@ class AutoencoderNet(NeuralNet):
         for group in self.optimizer_.param_groups:
             group["lr"] *= self.learning_rate_decay
 
-    def _training(self, watches_batches):
+    def step_settings(self):
         """Return what a step is made of, in this epoch."""
         watches_gradients = self._any_callback_has("on_grad_computed")
         return Training(
@@ -347,7 +335,7 @@ class AutoencoderNet(NeuralNet):
             optimizers=self.optimizer_.optimizers,
             has_own_networks=self.has_own_networks,
             has_own_code=self.draws_globally,
-            is_watched=watches_batches,
+            is_watched=self._watches_batches(),
             on_gradients=self._tell_of_gradients if watches_gradients else None,
         )
 
@@ -358,6 +346,9 @@ class AutoencoderNet(NeuralNet):
             if any(parameter is p for p in parameters)
         ]
         self.notify("on_grad_computed", named_parameters=named, training=True)
+
+    def _watches_batches(self):
+        return self._any_callback_has("on_batch_begin", "on_batch_end")
 
     def _any_callback_has(self, *hooks):
         """Tell whether a callback does something at one of these points."""

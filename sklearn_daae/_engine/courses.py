@@ -1,0 +1,164 @@
+"""Courses of training: of one net, and of many nets at once, as one."""
+
+import torch
+
+from .callbacks import held_back
+from .cuda import working
+from .stacks import Stack
+from .steps import make_step
+
+
+def train(net, *course):
+    """Train a net alone, by the steps that are the fastest.
+
+    Parameters
+    ----------
+    net : AutoencoderNet
+
+    *course : objects
+        What its `course` is given.
+    """
+    epochs = net.course(*course)
+    epoch, step = _next(epochs.send, None), None
+    while epoch is not None:
+        try:
+            step = make_step(net.step_settings(), step)
+            _take_all_steps(net, step, epoch)
+        except BaseException as error:
+            epoch = _next(epochs.throw, error)
+        else:
+            epoch = _next(epochs.send, None)
+
+
+def _take_all_steps(net, step, epoch):
+    with (
+        net.global_generator(net.random),
+        working(net.device, trains=True) as give_way,
+        held_back() as interrupt,
+    ):
+        batch = _next(epoch.send, None)
+        while batch is not None:
+            batch = _next(epoch.send, step(*batch))
+            if not net.draws_globally:  # of which there is a lock
+                give_way()
+            interrupt()
+
+
+def _next(proceed, value):
+    """Return what a generator yields next, or None at its end."""
+    try:
+        return proceed(value)
+    except StopIteration:
+        return None
+
+
+class _Lane:
+    """A net within its course."""
+
+    def __init__(self, net, *course):
+        self.net = net
+        self.course = net.course(*course)
+        self.n_rows = len(course[0].rows)
+        self.epoch = None
+        self.batch = None
+        self.is_over = False
+        self.error = None
+
+    def begin_epoch(self):
+        """Go on to the next epoch, if there is one: with what stands between two."""
+        self._go_on(self.course.send, None)
+
+    def begin_step(self, losses=None):
+        """Go on to the next batch, given the losses of the last one."""
+        try:
+            self.batch = _next(self.epoch.send, losses)
+        except BaseException as error:
+            self.fail(error)
+        else:
+            self.epoch = None if self.batch is None else self.epoch
+
+    def fail(self, error):
+        """Have the course hear of an error, which it passes on in most cases."""
+        self._go_on(self.course.throw, error)
+
+    def _go_on(self, proceed, value):
+        self.epoch = self.batch = None
+        try:
+            self.epoch = _next(proceed, value)
+        except Exception as error:
+            self.error = error
+        self.is_over = self.epoch is None
+
+
+def train_together(courses):
+    """Train nets of one `stack_key` as one, each as if it were alone.
+
+    Parameters
+    ----------
+    courses : list of tuple
+        Of each a net, and what its `course` is given.
+
+    Returns
+    -------
+    errors : list of Exception or None
+        What has ended the training of each, if it has failed. An interrupt ends all.
+    """
+    lanes = [_Lane(*course) for course in courses]
+    # Batches of one size should be side by side, and so should equal rates.
+    active = sorted(lanes, key=lambda lane: (lane.n_rows, *_rates(lane.net)))
+    stack = None
+    try:
+        with held_back() as interrupt:
+            while active:
+                for lane in active:
+                    if lane.epoch is None and not lane.is_over:
+                        lane.begin_epoch()
+                interrupt()
+                if any(lane.is_over for lane in active):
+                    active = [lane for lane in active if not lane.is_over]
+                    if stack is not None:
+                        stack.release()
+                        stack = None
+                if active and stack is None:
+                    stack = Stack([lane.net for lane in active])
+                if active:
+                    _take_steps(stack, active, interrupt)
+    finally:
+        if stack is not None:
+            stack.release()
+        for lane in lanes:
+            lane.course.close()
+    return [lane.error for lane in lanes]
+
+
+def _rates(net):
+    return [group["lr"] for group in net.optimizer_.param_groups]
+
+
+def _take_steps(stack, lanes, interrupt):
+    """Take steps until the epoch of one of the lanes is over."""
+    with working(lanes[0].net.device, trains=True) as give_way:
+        for lane in lanes:
+            if lane.batch is None:
+                lane.begin_step()
+        while all(lane.batch is not None for lane in lanes):
+            for start, stop in _runs(lanes):
+                part = lanes[start:stop]
+                try:
+                    x = torch.stack([lane.batch.x for lane in part])
+                    losses = stack.step(start, x).unbind(1)
+                except Exception as error:
+                    for lane in part:
+                        lane.fail(error)
+                else:
+                    for lane, of_lane in zip(part, losses, strict=True):
+                        lane.begin_step(of_lane)
+            give_way()
+            interrupt()
+
+
+def _runs(lanes):
+    """Return where lanes that stand side by side have batches of one shape."""
+    shapes = [lane.batch.x.shape for lane in lanes]
+    starts = [i for i in range(len(lanes)) if i == 0 or shapes[i] != shapes[i - 1]]
+    return list(zip(starts, [*starts[1:], len(lanes)], strict=True))

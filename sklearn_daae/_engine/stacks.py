@@ -1,0 +1,389 @@
+"""K models of one shape, whose weights stand side by side, and which move as one.
+
+What a step of small networks takes is, for the most part, what it takes to begin each
+of its many operations: with a leading axis they serve K models at once. Each model has
+its own random numbers, rates and levels, and comes to what it would come to alone.
+"""
+
+import pickle
+from copy import copy
+from itertools import groupby
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.adam import adam
+
+from .._model.corruption import Space
+from .._model.networks import ACTIVATIONS, MultilayerPerceptron, WithShortcut
+from .._model.objectives import (
+    AdversarialObjective,
+    BalancedObjective,
+    DenoisingObjective,
+    VariationalObjective,
+)
+from .._model.scaling import Scaling
+from .._random import Generators
+from .steps import LEAST_WEIGHTS, PlainStep, Training
+
+# Those that compute on the last two axes. A subclass may not.
+_OBJECTIVES = (
+    DenoisingObjective,
+    AdversarialObjective,
+    BalancedObjective,
+    VariationalObjective,
+)
+# What of an objective may differ from model to model.
+_NUMBERS = "adversarial_weight", "beta"
+_NETWORKS = "encoder", "decoder", "discriminator"
+_WITHOUT_WEIGHTS = tuple(ACTIVATIONS.values())
+_MOST_ON_CPU = 64
+
+
+def stack_key(net, training):
+    """Return what models have in common that can be trained as one, or None.
+
+    Parameters
+    ----------
+    net : AutoencoderNet
+
+    training : Batches
+        What it is to be trained on.
+    """
+    objective, corruption = net.objective, net.objective.corruption
+    if (
+        type(objective) not in _OBJECTIVES
+        or net.has_own_networks
+        or net.draws_globally
+        or net.callbacks
+        or training.weight is not None
+        or training.source.scaling.fill is not None
+        or not all(map(_is_stackable, _networks(net.module_).values()))
+        or not _gains(net)
+    ):
+        return None
+    numbers = {*_NUMBERS, "corruption"}
+    settings = {k: v for k, v in vars(objective).items() if k not in numbers}
+    return pickle.dumps(
+        (
+            (type(objective), settings, corruption.is_identity, corruption.level),
+            (corruption.name, corruption.options, corruption.space.image_shape),
+            (net.module_.plan, net.module_.loss.loss, net.precision, str(net.device)),
+        )
+    )
+
+
+def most_at_once(net):
+    """Return how many nets like this one a stack should have at most.
+
+    On a CPU more gain nothing; on a GPU its memory is the limit, of which each takes
+    that of weights, their gradient, average, and what Adam keeps, twice over.
+    """
+    if net.device.type != "cuda":
+        return _MOST_ON_CPU
+    n_bytes = sum(p.numel() * p.element_size() for p in net.module_.parameters())
+    free, _ = torch.cuda.mem_get_info(net.device)
+    return max(1, int(free / 2 / (10 * n_bytes)))
+
+
+def _is_stackable(network):
+    if isinstance(network, MultilayerPerceptron | WithShortcut):
+        return all(map(_is_stackable, network.children()))
+    return type(network) in (nn.Linear, *_WITHOUT_WEIGHTS)
+
+
+def _gains(net):
+    """Tell whether networks are so small that several gain from being one.
+
+    On a CPU, the products of one large network keep it as busy as those of many.
+    """
+    n_weights = sum(p.numel() for p in net.module_.parameters())
+    return net.device.type != "cpu" or n_weights < LEAST_WEIGHTS
+
+
+def _networks(module):
+    networks = {name: getattr(module, name) for name in _NETWORKS}
+    return {name: n for name, n in networks.items() if n is not None}
+
+
+class Stack:
+    """Weights of K nets side by side, and steps that move those of some, or all.
+
+    Parameters
+    ----------
+    nets : list of AutoencoderNet
+        Of one `stack_key`, each within a course of its own. Until `release`, their
+        weights are views of the stack's.
+    """
+
+    def __init__(self, nets):
+        self.nets = nets
+        self.optimizers = {
+            name: _StackedOptimizer([n.optimizer_.optimizers[name] for n in nets])
+            for name in nets[0].objective.updates
+        }
+        named = [dict(net.module_.named_parameters()) for net in nets]
+        self.weights = {}
+        for name in named[0]:
+            own = [parameters[name] for parameters in named]
+            self.weights[name] = torch.stack([p.detach() for p in own])
+            for parameter, part in zip(own, self.weights[name], strict=True):
+                parameter.data = part
+        self._steps = {}
+
+    def step(self, start, x):
+        """Take a step of the nets from `start` on, with a batch for each.
+
+        Parameters
+        ----------
+        start : int
+            The first net.
+
+        x : tensor of shape (n_nets, n_samples, n_features)
+
+        Returns
+        -------
+        losses : tensor of shape (n_losses, n_nets)
+        """
+        stop = start + len(x)
+        if (start, stop) not in self._steps:
+            self._steps[start, stop] = self._make_step(slice(start, stop))
+        return self._steps[start, stop](x)
+
+    def release(self):
+        """Give each net weights, and what its optimisers keep, in memory of its own."""
+        for net in self.nets:
+            for parameter in net.module_.parameters():
+                parameter.data = parameter.data.clone()
+            for optimizer in net.optimizer_.optimizers.values():
+                for state in optimizer.state.values():
+                    tensors = {k: v for k, v in state.items() if torch.is_tensor(v)}
+                    state.update({name: t.clone() for name, t in tensors.items()})
+
+    def _make_step(self, part):
+        nets, first = self.nets[part], self.nets[part.start]
+        module = nn.Module()
+        for name in _networks(first.module_):
+            networks = [getattr(net.module_, name) for net in nets]
+            setattr(module, name, _stacked(networks, self.weights, part, name))
+        parameters = {
+            name: update.parameters(module)
+            for name, update in first.objective.updates.items()
+        }
+        return _StackedStep(
+            Training(
+                objective=_stacked_objective(nets),
+                module=module,
+                criterion=first.criterion_,
+                generator=Generators([net.generator_ for net in nets]),
+                precision=first.precision,
+                parameters=parameters,
+                optimizers={
+                    name: self.optimizers[name].of(part, parameters[name])
+                    for name in parameters
+                },
+                has_own_networks=False,
+                has_own_code=False,
+            )
+        )
+
+
+class _StackedStep(PlainStep):
+    """Takes a step of several models, the loss of each of which is its own weights'."""
+
+    def backward(self, update, loss, inputs):
+        """Give the inputs their gradient."""
+        super().backward(update, loss.sum(), inputs)
+
+
+class _StackedLinear(nn.Module):
+    """Linear layers side by side."""
+
+    def __init__(self, weight, bias):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(bias)
+
+    def forward(self, x):
+        """Return what each layer makes of its part of x."""
+        return _Linear.apply(x, self.weight, self.bias)
+
+
+class _Linear(torch.autograd.Function):
+    """Linear layers side by side: what autograd makes of `baddbmm` copies gradients."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        device = x.device.type
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+            x, weight, bias = (tensor.to(dtype) for tensor in (x, weight, bias))
+        ctx.save_for_backward(x, weight)
+        return torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        to_x, to_weight, to_bias = ctx.needs_input_grad
+        with torch.autocast(gradient.device.type, enabled=False):
+            return (
+                torch.bmm(gradient, weight) if to_x else None,
+                torch.bmm(gradient.mT, x).float() if to_weight else None,
+                gradient.sum(1, dtype=torch.float32) if to_bias else None,
+            )
+
+
+def _stacked(networks, weights, part, name):
+    """Return networks of one structure as one, with their part of the weights."""
+    first = networks[0]
+    if isinstance(first, nn.Linear):
+        own = (weights[f"{name}.{kind}"][part] for kind in ("weight", "bias"))
+        return _StackedLinear(*own)
+    if isinstance(first, _WITHOUT_WEIGHTS):
+        return first
+    children = [
+        _stacked(
+            [getattr(n, child) for n in networks], weights, part, f"{name}.{child}"
+        )
+        for child, _ in first.named_children()
+    ]
+    kind = WithShortcut if isinstance(first, WithShortcut) else nn.Sequential
+    return kind(*children)
+
+
+def _stacked_objective(nets):
+    """Return one objective for all, with the numbers and the levels of each."""
+    objectives = [net.objective for net in nets]
+    together = copy(objectives[0])
+    corruptions = [objective.corruption for objective in objectives]
+    together.corruption = corruption = copy(corruptions[0])
+    scalings = [c.space.scaling for c in corruptions]
+    bounds = {
+        end: _side_by_side([getattr(s, end) for s in scalings])
+        for end in ("low", "high")
+    }
+    corruption.sigma = _side_by_side([c.sigma for c in corruptions])
+    corruption.space = Space(Scaling(**bounds), corruption.space.image_shape)
+    corruption._tensors = {}
+    for name in _NUMBERS:
+        values = [getattr(objective, name, None) for objective in objectives]
+        if any(value != values[0] for value in values):
+            # Adam's loss does not tell what a number of float64 would.
+            numbers = torch.tensor(values, dtype=torch.float32, device=nets[0].device)
+            setattr(together, name, numbers)
+    return together
+
+
+def _side_by_side(values):
+    """Return numbers, or arrays of one for each feature, with an axis of models."""
+    rows = np.broadcast_arrays(*(np.atleast_1d(value) for value in values))
+    return np.stack(rows)[:, None]
+
+
+class _StackedOptimizer:
+    """Moves weights that are side by side as the optimisers of each model would.
+
+    Parameters
+    ----------
+    own : list of torch.optim.Optimizer
+        Those of each model, for one update.
+    """
+
+    def __init__(self, own):
+        self.own = own
+        self.groups = [group for optimizer in own for group in optimizer.param_groups]
+        self.is_plain = all(
+            isinstance(optimizer, torch.optim.Adam) for optimizer in own
+        ) and all(
+            group["fused"]
+            and not (group["amsgrad"] or group["maximize"])
+            and not group.get("decoupled_weight_decay")
+            for group in self.groups
+        )
+        self.state = None
+        self.n_taken = []
+
+    def of(self, part, parameters):
+        """Return what moves the weights of a part of the models."""
+        return _PartOfOptimizer(self, part, parameters)
+
+    @torch.no_grad()
+    def step(self, part, parameters):
+        """Move the weights of some models, those that have a gradient."""
+        if self.is_plain and self.state is None:
+            self._read_state()
+        if self.state is None:
+            self._step_each(part, parameters)
+            return
+        for k in range(part.start, part.stop):
+            self.n_taken[k] += 1
+        # Models of which all numbers are the same are moved by one call.
+        for (_, rate, betas, eps, decay), members in groupby(
+            range(part.start, part.stop), self._settings
+        ):
+            first, *others = members
+            run = slice(first, first + 1 + len(others))
+            within = slice(run.start - part.start, run.stop - part.start)
+            moved = [j for j, p in enumerate(parameters) if p.grad is not None]
+            adam(
+                [parameters[j].detach()[within] for j in moved],
+                [parameters[j].grad[within] for j in moved],
+                [self.state["exp_avg"][j][run] for j in moved],
+                [self.state["exp_avg_sq"][j][run] for j in moved],
+                [],
+                [self.state["step"][j][first] for j in moved],  # which it counts up
+                fused=True,
+                amsgrad=False,
+                maximize=False,
+                beta1=betas[0],
+                beta2=betas[1],
+                lr=rate,
+                eps=eps,
+                weight_decay=decay,
+            )
+            for j in moved if others else ():
+                self.state["step"][j][run][1:] += 1
+
+    def _settings(self, k):
+        group = self.groups[k]
+        numbers = (group[name] for name in ("lr", "betas", "eps", "weight_decay"))
+        return self.n_taken[k], *numbers
+
+    def _step_each(self, part, parameters):
+        for k, optimizer in enumerate(self.own[part]):
+            (group,) = optimizer.param_groups
+            for parameter, stacked in zip(group["params"], parameters, strict=True):
+                parameter.grad = None if stacked.grad is None else stacked.grad[k]
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def _read_state(self):
+        """Lay the state of all models side by side, once they have one."""
+        states = [
+            [optimizer.state.get(p) for p in group["params"]]
+            for optimizer, group in zip(self.own, self.groups, strict=True)
+        ]
+        if not all(map(all, states)):
+            return
+        self.state = {
+            name: [
+                torch.stack([of[name] for of in each])
+                for each in zip(*states, strict=True)
+            ]
+            for name in ("exp_avg", "exp_avg_sq", "step")
+        }
+        for name, of_parameters in self.state.items():
+            for j, stacked in enumerate(of_parameters):
+                for own, part in zip(states, stacked, strict=True):
+                    own[j][name] = part
+        self.n_taken = self.state["step"][0].int().tolist()
+
+
+class _PartOfOptimizer:
+    """Moves the weights of a part of the models."""
+
+    def __init__(self, optimizer, part, parameters):
+        self.optimizer, self.part, self.parameters = optimizer, part, parameters
+
+    def step(self):
+        self.optimizer.step(self.part, self.parameters)

@@ -1,0 +1,405 @@
+"""Many models trained as one: fits side by side, and searches that make use of them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from copy import deepcopy
+from typing import Any
+
+import joblib
+import numpy as np
+import sklearn.model_selection
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_memory
+
+from ._base import BaseAutoencoder
+from ._device import resolve_device
+from ._engine.courses import train, train_together
+from ._engine.stacks import most_at_once, stack_key
+from ._engine.state import TrainedBefore
+from ._engine.trainer import learning
+from ._sklearn_compat import (
+    checked_splitter,
+    has_callbacks,
+    safe_indexing,
+    safe_split,
+)
+from ._training import TrainedAutoencoder
+
+
+def fit_together(
+    estimators: Sequence[BaseEstimator],
+    Xs: ArrayLike | Sequence[ArrayLike],
+    rows: Sequence[ArrayLike] | None = None,
+) -> list[BaseEstimator]:
+    """Fit many estimators in less time than one after the other, to the same end.
+
+    Autoencoders of this package whose networks are of one shape are trained as one,
+    with a leading axis. Each has its own random numbers, and comes, up to rounding in
+    float32, to what its `fit` would come to, whatever is trained beside it: weights,
+    `history_`, and `partial_fit` after it. What differs may be `sigma`, rates and
+    weights, seeds, numbers of epochs, early stopping, and the rows.
+
+    Those of other shapes are trained in groups. Alone, one after the other, are fitted:
+    convolutional networks, and those of your own; those with dropout or batch
+    normalisation; with callbacks; with `missing_values`; networks that are large enough
+    to keep a CPU busy (half a million weights); and all estimators of others.
+
+    Parameters
+    ----------
+    estimators : list of estimators
+        They are fitted in place.
+
+    Xs : array-like of shape (n_samples, n_features), or list of them
+        The data of all, or of each.
+
+    rows : list of array-like of int, default=None
+        Of each, which rows of `Xs`, then one array, it is fitted on. By default, all.
+
+    Returns
+    -------
+    estimators : list of estimators
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many arrays, or sets of rows, as estimators; or what the
+        `fit` of one of them raises, when all others are fitted. A note says of which.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_daae import DAAETransformer
+    >>> from sklearn_daae.model_selection import fit_together
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> models = [DAAETransformer(2, max_epochs=1, random_state=i) for i in range(3)]
+    >>> codes = [model.transform(X) for model in fit_together(models, X)]
+    >>> codes[0].shape
+    (1797, 2)
+    """
+    estimators = list(estimators)
+    if rows is not None:
+        _check_length("rows", rows, estimators)
+        # What has the same rows has the same array.
+        taken: dict[int, Any] = {}
+        for own in rows:
+            if id(own) not in taken:
+                taken[id(own)] = safe_indexing(Xs, np.asarray(own))
+        arrays = [taken[id(own)] for own in rows]
+    elif isinstance(Xs, list | tuple) and all(np.ndim(X) == 2 for X in Xs):
+        _check_length("Xs", Xs, estimators)
+        arrays = list(Xs)
+    else:
+        arrays = [Xs] * len(estimators)
+    errors = _fit_all(estimators, arrays)
+    failed = [i for i, error in enumerate(errors) if error is not None]
+    if failed:
+        first = errors[failed[0]]
+        first.add_note(
+            f"It is of estimators[{failed[0]}]. Not fitted are those of the indices "
+            f"{failed}; all others are."
+        )
+        raise first
+    return estimators
+
+
+def _check_length(name, given, estimators):
+    if len(given) != len(estimators):
+        raise ValueError(
+            f"{name} has {len(given)} entries, but there are {len(estimators)} "
+            "estimators. Give one for each."
+        )
+
+
+def _fit_all(estimators, arrays):
+    """Fit each estimator on its array, and return the error of each, or None."""
+    errors: list[Exception | None] = [None] * len(estimators)
+    by_device = defaultdict(list)
+    for i, (estimator, X) in enumerate(zip(estimators, arrays, strict=True)):
+        try:
+            if not _fits_as_ours(estimator):
+                estimator.fit(X)
+                continue
+            estimator._check_parameters()
+            by_device[resolve_device(estimator.device)].append(i)
+        except Exception as error:
+            errors[i] = error
+    for device, members in by_device.items():
+        while members:
+            fitted = _fit_some(device, members, estimators, arrays, errors)
+            members = members[fitted:]
+    return errors
+
+
+def _fits_as_ours(estimator):
+    """Tell whether nothing is done in `fit` but what this package does there."""
+    return (
+        isinstance(estimator, BaseAutoencoder)
+        and type(estimator).fit is TrainedAutoencoder.fit
+        and not has_callbacks(estimator)
+    )
+
+
+def _fit_some(device, members, estimators, arrays, errors):
+    """Fit as many of the members as there is memory for, and return their number."""
+    groups, fittings = defaultdict(list), {}
+    with learning(device), ExitStack() as stack:
+        most = None
+        for i in members:
+            fitting = estimators[i]._fitting(device, arrays[i])
+            stack.enter_context(closing(fitting))
+            try:
+                net, *course = next(fitting)
+            except Exception as error:
+                errors[i] = error
+                continue
+            fittings[i] = fitting
+            groups[stack_key(net, course[0])].append((i, net, *course))
+            most = most or most_at_once(net)
+            if len(fittings) == most:
+                break
+        n_done = members.index(i) + 1
+        for key, group in groups.items():
+            numbers = [i for i, *_ in group]
+            courses = [course for _, *course in group]
+            if key is None or len(group) == 1:
+                ended = [_train_alone(*course) for course in courses]
+            else:
+                ended = train_together(courses)
+            for i, failure in zip(numbers, ended, strict=True):
+                try:
+                    if failure is not None:
+                        fittings[i].close()
+                        raise failure
+                    next(fittings[i], None)
+                except Exception as error:
+                    errors[i] = error
+    return n_done
+
+
+def _train_alone(net, *course):
+    try:
+        train(net, *course)
+    except Exception as error:
+        return error
+    return None
+
+
+class _Candidate(dict):
+    """Parameters of a candidate, and what was trained with them already.
+
+    A search copies them before it sets them: the copy holds what was trained.
+    """
+
+    trained: dict[str, Any]
+
+    def __deepcopy__(self, memo):
+        return {**clone(dict(self), safe=False), **self.trained}
+
+
+class _TrainingSplitter:
+    """A splitter that, when it is asked, trains all candidates on its splits first."""
+
+    def __init__(self, cv, estimator, candidates):
+        self.cv = cv
+        self.estimator = estimator
+        self.candidates = candidates
+
+    def get_n_splits(self, *args, **params):
+        return self.cv.get_n_splits(*args, **params)
+
+    def split(self, X, y=None, **params):
+        splits = list(self.cv.split(X, y, **params))
+        _train_candidates(self.estimator, self.candidates, splits, X, y)
+        return splits
+
+
+def _train_candidates(base, candidates, splits, X, y):
+    """Train the autoencoders of candidates on all splits, and leave them the ends."""
+    upstream = _Upstream(splits, X, y)
+    jobs = {}
+    for candidate in candidates:
+        candidate.trained = {}
+        try:
+            estimator = clone(base).set_params(**clone(dict(candidate), safe=False))
+        except Exception:  # as the search itself will find out
+            continue
+        path, model = _first_autoencoder(estimator)
+        if model is None or has_callbacks(model):
+            continue
+        trained = TrainedBefore()
+        candidate.trained[f"{path}{TrainedBefore.parameter}"] = trained
+        if path:
+            memory = _Memory(estimator.memory, upstream.fitted, trained)
+            candidate.trained["memory"] = memory
+        # One that draws fresh entropy is another one each time.
+        own = id(candidate)
+        for i in range(len(splits)):
+            try:
+                X_train, key = upstream.rows(estimator, path, i)
+                if model.random_state is not None:
+                    own = joblib.hash((type(model), model.get_params()))
+            except Exception:  # of the upstream steps, or of what has no hash
+                continue
+            if (own, key) not in jobs:
+                jobs[own, key] = clone(model), X_train, key, []
+            jobs[own, key][-1].append(trained)
+    if jobs:
+        models, arrays, keys, owners = zip(*jobs.values(), strict=True)
+        errors = _fit_all(models, arrays)
+        for model, key, of, error in zip(models, keys, owners, errors, strict=True):
+            for trained in of:
+                trained.add(key, model, error)
+
+
+def _first_autoencoder(estimator):
+    """Return the first autoencoder of a pipeline, or who is one, behind its path."""
+    if isinstance(estimator, BaseAutoencoder):
+        return "", estimator
+    for name, step in estimator.steps if isinstance(estimator, Pipeline) else ():
+        if isinstance(step, BaseAutoencoder):
+            return f"{name}__", step
+    return "", None
+
+
+class _Upstream:
+    """Training data of the splits, as they come to models behind other steps."""
+
+    def __init__(self, splits, X, y):
+        self.splits, self.X, self.y = splits, X, y
+        self.fitted = {}
+        self.seen = {}
+
+    def rows(self, estimator, path, i):
+        """Return the training rows of a split behind the steps, and their key."""
+        before = []
+        if path:
+            names = [name for name, _ in estimator.steps]
+            before = estimator.steps[: names.index(path.removesuffix("__"))]
+        which = joblib.hash(before), i
+        if which not in self.seen:
+            train, _ = self.splits[i]
+            X, y = safe_split(estimator, self.X, self.y, train)
+            if before:
+                memory = _Memory(estimator.memory, self.fitted, keeps=True)
+                steps = [*before, ("end", "passthrough")]
+                X = Pipeline(clone(steps), memory=memory).fit_transform(X, y)
+            self.seen[which] = X, TrainedBefore.key(X)
+        return self.seen[which]
+
+
+class _Memory:
+    """The memory of a pipeline that knows steps which were fitted for all candidates.
+
+    Parameters
+    ----------
+    own : str, object with the interface of joblib.Memory, or None
+        The memory that the pipeline has: of what is not known here.
+
+    fitted : dict
+        What steps have come to, by them and what they were fitted on.
+
+    trained : TrainedBefore, default=None
+        What autoencoders have come to.
+
+    keeps : bool, default=False
+        Whether to add to `fitted` what is not there.
+    """
+
+    def __init__(self, own, fitted, trained=None, *, keeps=False):
+        self.own = own
+        self.fitted = fitted
+        self.trained = trained
+        self.keeps = keeps
+
+    def cache(self, fit):
+        """Return a function that fits a step, unless it is fitted already."""
+
+        def fitted(step, X, y, *args, **params):
+            if isinstance(step, BaseAutoencoder):
+                # Pipelines with a memory clone their steps, which then hold no more.
+                step.set_params(**{TrainedBefore.parameter: self.trained})
+                return fit(step, X, y, *args, **params)
+            try:
+                key = joblib.hash((step, X, y), coerce_mmap=True)
+            except Exception:  # it cannot be pickled
+                key = None
+            if key in self.fitted:
+                return deepcopy(self.fitted[key])
+            ended = check_memory(self.own).cache(fit)(step, X, y, *args, **params)
+            if self.keeps and key is not None:
+                self.fitted[key] = deepcopy(ended)
+            return ended
+
+        return fitted
+
+
+class _Together:
+    """A search that trains autoencoders of its candidates and folds together."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        theirs = cls.__mro__[2].__doc__
+        if cls.__doc__ and theirs:  # neither with python -OO
+            cls.__doc__ += theirs[theirs.index("    Parameters") :]
+
+    def fit(self, X, y=None, **params):
+        # What is given to single steps, they are to be given one by one.
+        self._trains_together = not params.keys() - {"groups"}
+        try:
+            return super().fit(X, y, **params)
+        finally:
+            del self._trains_together
+
+    def _run_search(self, evaluate_candidates, *, callback_ctx=None):
+        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
+
+        def evaluate(candidate_params, cv=None, more_results=None, **options):
+            if not self._trains_together:
+                return evaluate_candidates(
+                    candidate_params, cv, more_results, **options
+                )
+            candidates = [_Candidate(candidate) for candidate in candidate_params]
+            cv = cv or checked_splitter(self)
+            cv = _TrainingSplitter(cv, self.estimator, candidates)
+            results = evaluate_candidates(candidates, cv, more_results, **options)
+            results["params"][:] = map(dict, results["params"])
+            return results
+
+        super()._run_search(evaluate, **context)
+
+
+class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
+    """scikit-learn's `GridSearchCV`, faster: autoencoders are trained together.
+
+    It is scikit-learn's own, with its parameters, attributes and results, but for one
+    thing. When candidates are evaluated, their autoencoders are first trained side by
+    side on all folds, as `fit_together` does, and steps before them are fitted once for
+    all candidates that share them. That holds for autoencoders that are the estimator
+    itself, or a step of a `Pipeline`. `n_jobs` is what the rest is done with: the steps
+    behind them, and scores. `mean_fit_time` is that of the rest, too.
+
+    Trained one by one, as ever, are those that `fit_together` fits alone, and all of
+    them where `fit` is given more than X, y and `groups`.
+
+    """
+
+
+class RandomizedSearchCV(_Together, sklearn.model_selection.RandomizedSearchCV):
+    """scikit-learn's `RandomizedSearchCV`, faster: autoencoders are trained together.
+
+    See `GridSearchCV` of this module for what that means.
+
+    """
+
+
+class HalvingGridSearchCV(_Together, sklearn.model_selection.HalvingGridSearchCV):
+    """scikit-learn's `HalvingGridSearchCV`, faster: autoencoders are trained together.
+
+    Those of each iteration are. See `GridSearchCV` of this module for what that means.
+
+    """
