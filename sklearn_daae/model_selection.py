@@ -316,8 +316,9 @@ class _Memory:
         self.trained = trained
         self.keeps = keeps
 
-    def cache(self, fit):
+    def cache(self, fit, **options):
         """Return a function that fits a step, unless it is fitted already."""
+        otherwise = check_memory(self.own).cache(fit, **options)
 
         def fitted(step, X, y, *args, **params):
             if isinstance(step, BaseAutoencoder):
@@ -330,7 +331,7 @@ class _Memory:
                 key = None
             if key in self.fitted:
                 return deepcopy(self.fitted[key])
-            ended = check_memory(self.own).cache(fit)(step, X, y, *args, **params)
+            ended = otherwise(step, X, y, *args, **params)
             if self.keeps and key is not None:
                 self.fitted[key] = deepcopy(ended)
             return ended
