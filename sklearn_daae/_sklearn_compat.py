@@ -30,6 +30,15 @@ def has_callbacks(estimator):
     return bool(getattr(estimator, "_skl_callbacks", None))
 
 
+def passes_callbacks_on(estimator, depth):
+    """Tell whether some of its callbacks reach what is fitted so deep within it."""
+    limits = [
+        getattr(callback, "max_propagation_depth", 0)
+        for callback in getattr(estimator, "_skl_callbacks", ())
+    ]
+    return any(limit is None or limit >= depth for limit in limits)
+
+
 def checked_splitter(search):
     """Return the splitter of a search that is being fitted."""
     return search._checked_cv_orig
@@ -44,6 +53,7 @@ __all__ = [
     "check_sample_weight",
     "checked_splitter",
     "has_callbacks",
+    "passes_callbacks_on",
     "safe_indexing",
     "safe_split",
     "validate_params",

@@ -29,7 +29,12 @@ from ._model.networks import make_network
 from ._model.scaling import choose_loss_and_scaling, refuse_columns, refuse_range
 from ._parameters import AutoencoderParameters
 from ._random import borrowed_global_generator, private_generator, torch_generator
-from ._sklearn_compat import CallbackSupportMixin, check_sample_weight, with_callbacks
+from ._sklearn_compat import (
+    CallbackSupportMixin,
+    check_sample_weight,
+    has_callbacks,
+    with_callbacks,
+)
 
 
 class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
@@ -146,7 +151,9 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             weight = self._read_weight(sample_weight, X, len(rows))
             n_rows = len(rows) if weight is None else np.count_nonzero(weight)
             n_epochs = self._n_epochs(n_rows, self.n_features_in_)
-            context = self._init_callback_context(max_subtasks=n_epochs)
+            context = None
+            if has_callbacks(self):
+                context = self._init_callback_context(max_subtasks=n_epochs)
             # That of the first time, so that the same rows are held out again.
             splitter = self.net_.splitter_ if goes_on else None
             if stops_early and splitter is None:

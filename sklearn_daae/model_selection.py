@@ -24,6 +24,7 @@ from ._engine.trainer import learning
 from ._sklearn_compat import (
     checked_splitter,
     has_callbacks,
+    passes_callbacks_on,
     safe_indexing,
     safe_split,
 )
@@ -286,8 +287,8 @@ class _Upstream:
             X, y = safe_split(estimator, self.X, self.y, train)
             if before:
                 memory = _Memory(estimator.memory, self.fitted, keeps=True)
-                steps = [*before, ("end", "passthrough")]
-                X = Pipeline(clone(steps), memory=memory).fit_transform(X, y)
+                steps = clone(Pipeline([*before, ("end", "passthrough")]))
+                X = steps.set_params(memory=memory).fit_transform(X, y)
             self.seen[which] = X, TrainedBefore.key(X)
         return self.seen[which]
 
@@ -349,8 +350,12 @@ class _Together:
             cls.__doc__ += theirs[theirs.index("    Parameters") :]
 
     def fit(self, X, y=None, **params):
-        # What is given to single steps, they are to be given one by one.
-        self._trains_together = not params.keys() - {"groups"}
+        # What is given to single steps, they are to be given one by one; and callbacks
+        # are to hear of every model, where they reach so deep.
+        depth = 2 if isinstance(self.estimator, Pipeline) else 1
+        self._trains_together = not (
+            params.keys() - {"groups"} or passes_callbacks_on(self, depth)
+        )
         try:
             return super().fit(X, y, **params)
         finally:
@@ -385,7 +390,8 @@ class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
     behind them, and scores. `mean_fit_time` is that of the rest, too.
 
     Trained one by one, as ever, are those that `fit_together` fits alone, and all of
-    them where `fit` is given more than X, y and `groups`.
+    them where `fit` is given more than X, y and `groups`, or where callbacks of the
+    search reach the models (`max_propagation_depth`).
 
     """
 

@@ -229,7 +229,7 @@ class _Linear(torch.autograd.Function):
             return (
                 torch.bmm(gradient, weight) if to_x else None,
                 torch.bmm(gradient.mT, x).float() if to_weight else None,
-                gradient.sum(1, dtype=torch.float32) if to_bias else None,
+                gradient.sum(1).float() if to_bias else None,
             )
 
 
