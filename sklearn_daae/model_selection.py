@@ -9,6 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 import sklearn.model_selection
+import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -147,7 +148,7 @@ def _fits_as_ours(estimator):
 
 def _fit_some(device, members, estimators, arrays, errors):
     """Fit as many of the members as there is memory for, and return their number."""
-    groups, fittings = defaultdict(list), {}
+    groups, fittings, on_device = defaultdict(list), {}, {}
     with learning(device), ExitStack() as stack:
         most = None
         for i in members:
@@ -158,6 +159,7 @@ def _fit_some(device, members, estimators, arrays, errors):
             except Exception as error:
                 errors[i] = error
                 continue
+            _share(on_device, estimators[i].scaling_, arrays[i], course[0].source)
             fittings[i] = fitting
             groups[stack_key(net, course[0])].append((i, net, *course))
             most = most or most_at_once(net)
@@ -188,6 +190,13 @@ def _train_alone(net, *course):
     except Exception as error:
         return error
     return None
+
+
+def _share(on_device, scaling, X, source):
+    """Have rows of one array, mapped alike, be of one copy of it on a GPU."""
+    if torch.is_tensor(source.X):
+        mapped_by = joblib.hash((scaling.kind, scaling.shift, scaling.scale))
+        source.X = on_device.setdefault((id(X), mapped_by), source.X)
 
 
 class _Candidate(dict):

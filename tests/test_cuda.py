@@ -14,6 +14,7 @@ from skorch.callbacks import Callback
 
 from sklearn_daae import DAAETransformer
 from sklearn_daae._engine import cuda, steps
+from sklearn_daae._random import Generators
 
 from .conftest import SMALL, WatchesGradients, make, needs_cuda, weights
 
@@ -94,13 +95,15 @@ def test_steps_that_someone_listens_to_are_not_recorded(X, step_of):
     assert type(step_of(net)) is steps.PlainStep
 
 
-def test_replays_take_the_place_of_steps(monkeypatch):
+@pytest.mark.parametrize("n_models", [1, 3])
+def test_replays_take_the_place_of_steps(monkeypatch, n_models):
     """With stand-ins for all that is CUDA's: after three steps of each shape."""
-    taken, replayed = [], []
+    taken, replayed, registered = [], [], []
+    generators = [MagicMock(device=torch.device("cpu")) for _ in range(n_models)]
 
     class Graph:
         def register_generator_state(self, generator):
-            assert generator is step.generator
+            registered.append(generator)
 
         def replay(self):
             batch, losses = next(
@@ -126,7 +129,7 @@ def test_replays_take_the_place_of_steps(monkeypatch):
         monkeypatch.setattr(torch.cuda, name, MagicMock())
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", graph)
-    generator = MagicMock(device=torch.device("cpu"))
+    generator = Generators(generators) if n_models > 1 else generators[0]
 
     step = cuda.RecordedStep(take, generator, optimizer.param_groups)
     group["lr"] = 0.25
@@ -137,6 +140,7 @@ def test_replays_take_the_place_of_steps(monkeypatch):
         assert torch.equal(loss, batch.sum(0))
     assert taken == [4, 4, 3, 4, 4, 3, 3, 3]  # three of each, and its recording
     assert sorted(replayed) == [3] * 2 + [4] * 7
+    assert registered == generators * 2
     assert (group["capturable"], group["lr"]) == (False, 0.25)
 
 

@@ -58,7 +58,8 @@ class _Lane:
     def __init__(self, net, *course):
         self.net = net
         self.course = net.course(*course)
-        self.n_rows = len(course[0].rows)
+        # Those of one pace take their steps, of batches of one shape, at one time.
+        self.pace = len(course[0].rows), len(course[0])
         self.epoch = None
         self.batch = None
         self.is_over = False
@@ -105,7 +106,7 @@ def train_together(courses):
     """
     lanes = [_Lane(*course) for course in courses]
     # Batches of one size should be side by side, and so should equal rates.
-    active = sorted(lanes, key=lambda lane: (lane.n_rows, *_rates(lane.net)))
+    active = sorted(lanes, key=lambda lane: (lane.pace, _rates(lane.net)))
     stack = None
     try:
         with held_back() as interrupt:
@@ -120,8 +121,10 @@ def train_together(courses):
                         stack.release()
                         stack = None
                 if active and stack is None:
-                    stack = Stack([lane.net for lane in active])
+                    nets, paces = zip(*((o.net, o.pace) for o in active), strict=True)
+                    stack = Stack(nets, paces)
                 if active:
+                    stack.read_learning_rates()
                     _take_steps(stack, active, interrupt)
     finally:
         if stack is not None:

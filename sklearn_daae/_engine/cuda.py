@@ -12,6 +12,8 @@ from threading import Condition, get_ident
 
 import torch
 
+from .._random import Generators
+
 # Steps that are taken as usual before one of the same shape is recorded: libraries set
 # themselves up in them, and optimisers make their state.
 _N_WARM_UPS = 3
@@ -163,7 +165,7 @@ class RecordedStep:
     step : callable
         Takes a step on a batch, and returns its losses as one tensor.
 
-    generator : torch.Generator
+    generator : torch.Generator or Generators
         What the step draws random numbers from.
 
     groups : list of dict
@@ -211,10 +213,14 @@ class RecordedStep:
         device = batch[0].device
         batch = [None if part is None else part.clone() for part in batch]
         graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
-        graph.register_generator_state(self.generator)
+        generators = [self.generator]
+        if isinstance(self.generator, Generators):
+            generators = list(self.generator)
+        for generator in generators:
+            graph.register_generator_state(generator)
         try:
             with (
-                _put_back_if_it_fails(device, pool, self.generator),
+                _put_back_if_it_fails(device, pool, generators),
                 self._recordable(),
                 torch.cuda.graph(
                     graph,
@@ -250,14 +256,14 @@ class RecordedStep:
 
 
 @contextmanager
-def _put_back_if_it_fails(device, pool, generator):
+def _put_back_if_it_fails(device, pool, generators):
     """Undo a recording that fails: torch leaves generators, stream and allocator in it.
 
     Random numbers drawn on the GPU, by whomever, would fail from then on.
     """
     stream = torch.cuda.current_stream(device)
     index = stream.device.index
-    generators = [generator, torch.cuda.default_generators[index]]
+    generators = [*generators, torch.cuda.default_generators[index]]
     states = [generator.clone_state() for generator in generators]
     try:
         yield

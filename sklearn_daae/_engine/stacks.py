@@ -7,7 +7,6 @@ its own random numbers, rates and levels, and comes to what it would come to alo
 
 import pickle
 from copy import copy
-from itertools import groupby
 
 import numpy as np
 import torch
@@ -24,7 +23,9 @@ from .._model.objectives import (
 )
 from .._model.scaling import Scaling
 from .._random import Generators
-from .steps import LEAST_WEIGHTS, PlainStep, Training
+from .cpu import has_hooks
+from .cuda import RecordedStep
+from .steps import LEAST_WEIGHTS, PlainStep, Training, make_step
 
 # Those that compute on the last two axes. A subclass may not.
 _OBJECTIVES = (
@@ -35,6 +36,7 @@ _OBJECTIVES = (
 )
 # What of an objective may differ from model to model.
 _NUMBERS = "adversarial_weight", "beta"
+_NUMBERS_OF_ADAM = "lr", "betas", "eps", "weight_decay"
 _NETWORKS = "encoder", "decoder", "discriminator"
 _WITHOUT_WEIGHTS = tuple(ACTIVATIONS.values())
 _MOST_ON_CPU = 64
@@ -59,6 +61,8 @@ def stack_key(net, training):
         or training.weight is not None
         or training.source.scaling.fill is not None
         or not all(map(_is_stackable, _networks(net.module_).values()))
+        or any(map(has_hooks, net.module_.modules()))
+        or not all(p.requires_grad for p in net.module_.parameters())
         or not _gains(net)
     ):
         return None
@@ -114,12 +118,19 @@ class Stack:
     nets : list of AutoencoderNet
         Of one `stack_key`, each within a course of its own. Until `release`, their
         weights are views of the stack's.
+
+    paces : list
+        Of each net the same as of those that take as many steps an epoch.
     """
 
-    def __init__(self, nets):
+    def __init__(self, nets, paces):
         self.nets = nets
+        # Rates that are equal stay so, if they decay alike.
+        paces = [(p, n.learning_rate_decay) for p, n in zip(paces, nets, strict=True)]
         self.optimizers = {
-            name: _StackedOptimizer([n.optimizer_.optimizers[name] for n in nets])
+            name: _StackedOptimizer(
+                [net.optimizer_.optimizers[name] for net in nets], paces
+            )
             for name in nets[0].objective.updates
         }
         named = [dict(net.module_.named_parameters()) for net in nets]
@@ -150,15 +161,19 @@ class Stack:
             self._steps[start, stop] = self._make_step(slice(start, stop))
         return self._steps[start, stop](x)
 
+    def read_learning_rates(self):
+        """Have recordings of steps go on with the present learning rates."""
+        for step in self._steps.values():
+            if isinstance(step, RecordedStep):
+                step.read_learning_rates()
+
     def release(self):
         """Give each net weights, and what its optimisers keep, in memory of its own."""
         for net in self.nets:
             for parameter in net.module_.parameters():
                 parameter.data = parameter.data.clone()
-            for optimizer in net.optimizer_.optimizers.values():
-                for state in optimizer.state.values():
-                    tensors = {k: v for k, v in state.items() if torch.is_tensor(v)}
-                    state.update({name: t.clone() for name, t in tensors.items()})
+        for optimizer in self.optimizers.values():
+            optimizer.release()
 
     def _make_step(self, part):
         nets, first = self.nets[part], self.nets[part.start]
@@ -170,7 +185,7 @@ class Stack:
             name: update.parameters(module)
             for name, update in first.objective.updates.items()
         }
-        return _StackedStep(
+        return make_step(
             Training(
                 objective=_stacked_objective(nets),
                 module=module,
@@ -182,9 +197,10 @@ class Stack:
                     name: self.optimizers[name].of(part, parameters[name])
                     for name in parameters
                 },
-                has_own_networks=False,
+                has_own_networks=True,  # to the way of a CPU, which is for one model
                 has_own_code=False,
-            )
+            ),
+            plain=_StackedStep,
         )
 
 
@@ -287,10 +303,14 @@ class _StackedOptimizer:
     ----------
     own : list of torch.optim.Optimizer
         Those of each model, for one update.
+
+    paces : list
+        Of each model what it has in common with those that take steps when it does.
     """
 
-    def __init__(self, own):
+    def __init__(self, own, paces):
         self.own = own
+        self.paces = paces
         self.groups = [group for optimizer in own for group in optimizer.param_groups]
         self.is_plain = all(
             isinstance(optimizer, torch.optim.Adam) for optimizer in own
@@ -300,8 +320,10 @@ class _StackedOptimizer:
             and not group.get("decoupled_weight_decay")
             for group in self.groups
         )
+        # What Adam keeps of all models, once they have moved, and which of them are
+        # moved by one call, for good.
         self.state = None
-        self.n_taken = []
+        self.runs = []
 
     def of(self, part, parameters):
         """Return what moves the weights of a part of the models."""
@@ -315,39 +337,39 @@ class _StackedOptimizer:
         if self.state is None:
             self._step_each(part, parameters)
             return
-        for k in range(part.start, part.stop):
-            self.n_taken[k] += 1
-        # Models of which all numbers are the same are moved by one call.
-        for (_, rate, betas, eps, decay), members in groupby(
-            range(part.start, part.stop), self._settings
-        ):
-            first, *others = members
-            run = slice(first, first + 1 + len(others))
+        moved = [j for j, p in enumerate(parameters) if p.grad is not None]
+        for run in self.runs:
+            if not part.start <= run.start < part.stop:
+                continue
             within = slice(run.start - part.start, run.stop - part.start)
-            moved = [j for j, p in enumerate(parameters) if p.grad is not None]
+            group = self.groups[run.start]
             adam(
                 [parameters[j].detach()[within] for j in moved],
                 [parameters[j].grad[within] for j in moved],
                 [self.state["exp_avg"][j][run] for j in moved],
                 [self.state["exp_avg_sq"][j][run] for j in moved],
                 [],
-                [self.state["step"][j][first] for j in moved],  # which it counts up
+                # Which it counts up, for all of them.
+                [self.state["step"][j][run.start] for j in moved],
                 fused=True,
                 amsgrad=False,
                 maximize=False,
-                beta1=betas[0],
-                beta2=betas[1],
-                lr=rate,
-                eps=eps,
-                weight_decay=decay,
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                lr=group["lr"],
+                eps=group["eps"],
+                weight_decay=group["weight_decay"],
             )
-            for j in moved if others else ():
-                self.state["step"][j][run][1:] += 1
 
-    def _settings(self, k):
-        group = self.groups[k]
-        numbers = (group[name] for name in ("lr", "betas", "eps", "weight_decay"))
-        return self.n_taken[k], *numbers
+    def release(self):
+        """Give each model what its optimiser keeps, in memory of its own."""
+        for run in self.runs:
+            for counts in self.state["step"]:
+                counts[run] = counts[run.start].clone()
+        for optimizer in self.own:
+            for state in optimizer.state.values():
+                tensors = {k: v for k, v in state.items() if torch.is_tensor(v)}
+                state.update({name: t.clone() for name, t in tensors.items()})
 
     def _step_each(self, part, parameters):
         for k, optimizer in enumerate(self.own[part]):
@@ -376,7 +398,13 @@ class _StackedOptimizer:
             for j, stacked in enumerate(of_parameters):
                 for own, part in zip(states, stacked, strict=True):
                     own[j][name] = part
-        self.n_taken = self.state["step"][0].int().tolist()
+        counts = torch.stack(self.state["step"], 1).tolist()
+        ways = [
+            (counts[k], pace, *(group[name] for name in _NUMBERS_OF_ADAM))
+            for k, (group, pace) in enumerate(zip(self.groups, self.paces, strict=True))
+        ]
+        starts = [k for k in range(len(ways)) if k == 0 or ways[k] != ways[k - 1]]
+        self.runs = [*map(slice, starts, [*starts[1:], len(ways)])]
 
 
 class _PartOfOptimizer:
@@ -385,5 +413,11 @@ class _PartOfOptimizer:
     def __init__(self, optimizer, part, parameters):
         self.optimizer, self.part, self.parameters = optimizer, part, parameters
 
+    @property
+    def param_groups(self):
+        """Those of the optimisers of each model."""
+        return self.optimizer.groups[self.part]
+
     def step(self):
+        """Move those that have a gradient."""
         self.optimizer.step(self.part, self.parameters)

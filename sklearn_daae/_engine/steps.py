@@ -43,7 +43,7 @@ class Training(NamedTuple):
     on_gradients: Callable | None = None
 
 
-def make_step(training, before=None):
+def make_step(training, before=None, *, plain=None):
     """Return what takes the steps of a training the fastest.
 
     Parameters
@@ -54,20 +54,24 @@ def make_step(training, before=None):
     before : object, default=None
         What has taken the steps until now: its recordings are used on, unless something
         that they have for good has changed.
+
+    plain : type, default=PlainStep
+        What takes a step as it is written.
     """
+    plain = plain or PlainStep
     kind = os.environ.get(_SWITCH) or _fastest(training)
     device = training.generator.device.type
     if kind == "cuda" and _can_be_recorded(training):
         settings = _recorded_settings(training)
         if getattr(before, "settings", None) != settings:
             before = RecordedStep(
-                PlainStep(training), training.generator, _groups(training), settings
+                plain(training), training.generator, _groups(training), settings
             )
         before.read_learning_rates()
         return before
     if kind == device == "cpu" and not training.has_own_networks:
         return CPUStep(training)
-    return PlainStep(training)
+    return plain(training)
 
 
 def _fastest(training):
