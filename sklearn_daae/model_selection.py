@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from copy import deepcopy
-from typing import Any
+from typing import Any, Self
 
 import joblib
 import numpy as np
@@ -30,6 +30,8 @@ from ._sklearn_compat import (
     safe_split,
 )
 from ._training import TrainedAutoencoder
+
+__all__ = ["GridSearchCV", "HalvingGridSearchCV", "RandomizedSearchCV", "fit_together"]
 
 
 def fit_together(
@@ -352,13 +354,15 @@ class _Memory:
 class _Together:
     """A search that trains autoencoders of its candidates and folds together."""
 
+    estimator: BaseEstimator
+
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         theirs = cls.__mro__[2].__doc__
         if cls.__doc__ and theirs:  # neither with python -OO
             cls.__doc__ += theirs[theirs.index("    Parameters") :]
 
-    def fit(self, X, y=None, **params):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
         # What is given to single steps, they are to be given one by one; and callbacks
         # are to hear of every model, where they reach so deep.
         depth = 2 if isinstance(self.estimator, Pipeline) else 1
@@ -366,7 +370,7 @@ class _Together:
             params.keys() - {"groups"} or passes_callbacks_on(self, depth)
         )
         try:
-            return super().fit(X, y, **params)
+            return super().fit(X, y, **params)  # type: ignore[misc]
         finally:
             del self._trains_together
 

@@ -17,6 +17,7 @@ from sklearn_daae import (
     impute,
     inspection,
     metrics,
+    model_selection,
     outliers,
 )
 
@@ -89,11 +90,10 @@ def test_shared_parameters_are_documented_in_the_same_words():
 # (SA01, EX01, ES01), results by name (RT02), and sentences that begin with a name of
 # code, or need no more than a type (PR08, RT03, RT04).
 OWN_WAYS = {"SA01", "EX01", "ES01", "RT02", "PR08", "RT03", "RT04"}
-PUBLIC = [
-    f"{module.__name__}.{name}"
-    for module in (sklearn_daae, datasets, impute, inspection, metrics, outliers)
-    for name in module.__all__
+MODULES = [
+    *(sklearn_daae, datasets, impute, inspection, metrics, model_selection, outliers),
 ]
+PUBLIC = [f"{module.__name__}.{name}" for module in MODULES for name in module.__all__]
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -135,8 +135,8 @@ def test_public_modules_say_what_is_public():
         for path in package.iterdir()
         if not path.name.startswith(("_", ".")) and path.name != "py.typed"
     }
-    assert found == {"datasets", "impute", "inspection", "metrics", "outliers"}
-    for module in (sklearn_daae, datasets, impute, inspection, metrics, outliers):
+    assert found == {module.__name__.rpartition(".")[2] for module in MODULES[1:]}
+    for module in MODULES:
         assert all(hasattr(module, name) for name in module.__all__)
 
 

@@ -56,6 +56,45 @@ def updates(records):
     return _shown(table)
 
 
+def as_one(records):
+    """Return the table of fits of many models as one."""
+    table = [["model", "models", "ms of a step", "times a step of one", "a model"]]
+    for key, record in records.items():
+        if not key.startswith("as one, "):
+            continue
+        for n_models, duration in record["ms_of_a_step"].items():
+            times = record["over_one"].get(n_models)
+            cells = ["", ""] if times is None else [times, times / int(n_models)]
+            table.append(
+                [
+                    key.removeprefix("as one, "),
+                    n_models,
+                    f"{duration:.1f}",
+                    *(f"{cell:.2f}" if cell else "" for cell in cells),
+                ]
+            )
+    return _shown(table)
+
+
+def searches(records):
+    """Return the table of whole searches."""
+    columns = "ours", "one by one", "n_jobs=2"
+    apart = [f"points apart, {c}" for c in ("ours", "n_jobs=2")]
+    table = [["search", *(f"{c}, s" for c in columns), "ours / one by one", *apart]]
+    for key, record in records.items():
+        if key.startswith("search, "):
+            durations, points = record["seconds"], record["points_apart"]
+            table.append(
+                [
+                    key.removeprefix("search, "),
+                    *(f"{durations[c]:.0f}" if c in durations else "" for c in columns),
+                    f"{record['ours_over']:.2f}",
+                    *(f"{points[c]:.2f}" if c in points else "" for c in columns[::2]),
+                ]
+            )
+    return _shown(table)
+
+
 def _shown(table):
     return markdown_table(table) if len(table) > 1 else "Not measured here."
 
@@ -114,7 +153,10 @@ def page():
         )
 
     return TEXT.format(
-        steps=each(steps), updates=each(updates), rest=each(inference, fits, imports)
+        steps=each(steps),
+        updates=each(updates),
+        together=each(as_one, searches),
+        rest=each(inference, fits, imports),
     )
 
 

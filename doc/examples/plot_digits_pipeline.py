@@ -16,11 +16,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from sklearn_daae import DAAETransformer, iDAAETransformer
+from sklearn_daae.model_selection import GridSearchCV
 
 parser = argparse.ArgumentParser(description="PCA, DAAE and iDAAE on digits.")
 parser.add_argument(
@@ -66,7 +67,6 @@ search = GridSearchCV(
     Pipeline([("daae", iDAAETransformer(10, random_state=0)), ("svm", SVC())]),
     {"daae__sigma": [0.25, 0.5, 1.0], "daae__M": [2, 5]},
     cv=2,
-    n_jobs=2,
 )
 search.fit(X_train, y_train)
 print("\nsigma   M   accuracy in 2-fold cross-validation")

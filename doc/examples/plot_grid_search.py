@@ -10,12 +10,12 @@ well they match the prior. One search can look at all of them, and choose by one
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
-from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from sklearn_daae import iDAAETransformer
 from sklearn_daae.metrics import EstimatorScorer, prior_distance, reconstruction_error
+from sklearn_daae.model_selection import GridSearchCV
 
 X, y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
@@ -34,7 +34,6 @@ search = GridSearchCV(
     },
     refit="accuracy",
     cv=2,
-    n_jobs=2,
 ).fit(X, y)
 print("the best by accuracy:", search.best_params_)
 
