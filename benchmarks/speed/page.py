@@ -88,7 +88,7 @@ def searches(records):
                 [
                     key.removeprefix("search, "),
                     *(f"{durations[c]:.0f}" if c in durations else "" for c in columns),
-                    f"{record['ours_over']:.2f}",
+                    f"{record['over_one_by_one']:.2f}",
                     *(f"{points[c]:.2f}" if c in points else "" for c in columns[::2]),
                 ]
             )
