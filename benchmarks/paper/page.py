@@ -45,7 +45,7 @@ def number(path, decimals):
     return cell
 
 
-def table(records, dataset, models, columns, paper, recipe="", tuned=None):
+def table(records, dataset, models, columns, paper, recipes=None):
     """Return a table of models, one row for each training.
 
     Parameters
@@ -65,25 +65,29 @@ def table(records, dataset, models, columns, paper, recipe="", tuned=None):
     paper : dict of str to dict of str to float
         Headings, and the paper's numbers by model.
 
-    recipe : str, default=""
-        Which of the models that we tuned stand beside those of the paper.
-
-    tuned : dict of str to callable, default=None
-        Headings of columns of that, and what writes their cells.
+    recipes : dict of str to dict of str to callable, default=None
+        Which of our own settings of the same models stand beside the paper's, with
+        headings of columns, and what writes their cells.
     """
-    tuned = tuned or {}
-    headings = [*(f"tuned: {name}" for name in tuned)]
+    recipes = recipes or {}
+    headings = [
+        f"{'defaults' if recipe == 'defaults' else 'tuned'}: {name}"
+        for recipe, own in recipes.items()
+        for name in own
+    ]
     headings += [f"paper: {name}" for name in paper]
     rows = [["model", "training", *columns, *headings]]
     budgets = defaultdict(list)
     for model in models:
-        best = whole_trainings(records, dataset, f"{model}_{recipe}")
         cells = {
             training: [write(of_seeds) for write in columns.values()]
             for training, of_seeds in records[dataset][model].items()
         }
         cells = {k: v for k, v in cells.items() if set(v) != {"-"}}
-        beside = [write(best) if best else "" for write in tuned.values()]
+        beside = []
+        for recipe, own in recipes.items():
+            best = whole_trainings(records, dataset, f"{model}_{recipe}")
+            beside += [write(best) if best else "" for write in own.values()]
         beside += [numbers.get(model, "") for numbers in paper.values()]
         for training in sorted(cells or ["not run"], key=_by_epochs):
             row = cells.get(training, ["-"] * len(columns))
@@ -163,11 +167,13 @@ def table1(records):
     parts = []
     for part in TABLES["table1"]:
         paper = dict(PAPER["table1_reconstruction"][part.dataset])
-        for model in part.models:
+        models = models_of("table1", part.dataset)
+        for model in models:
             kind, _, setting = model.partition("_")
             if setting not in ("ring2d", "M25") and kind in paper:
                 paper[model] = paper[kind]
-        text = table(records, part.dataset, part.models, columns, {"Table I": paper})
+        printed, defaults = {"Table I": paper}, {"defaults": columns}
+        text = table(records, part.dataset, models, columns, printed, defaults)
         parts.append(f"**{part.dataset}**\n\n{text}")
     return "\n\n".join(parts)
 
@@ -181,14 +187,14 @@ def table2(records):
         "evaluation": number(("transfer", "accuracy"), 2),
         "LinearSVC": number(("transfer", "LinearSVC"), 2),
     }
+    own = {name: columns[name] for name in ("test, gamma=1/n", "evaluation")}
     return table(
         records,
         "omniglot",
         models_of("table2", "omniglot"),
         columns,
         {"test": paper["test_acc"], "evaluation": paper["eval_acc"]},
-        "features",
-        {name: columns[name] for name in ("test, gamma=1/n", "evaluation")},
+        {"defaults": own, "features": own},
     )
 
 
@@ -197,7 +203,8 @@ def table4(records):
     columns = {"squared error": number(("reconstruction", "mean"), 4)}
     paper = {"Table IV": PAPER["table4_mnist_reconstruction"]}
     models = models_of("table4", "mnist")
-    return table(records, "mnist", models, columns, paper, "reconstruction", columns)
+    own = {"defaults": columns, "reconstruction": columns}
+    return table(records, "mnist", models, columns, paper, own)
 
 
 def table5(records):
@@ -210,8 +217,11 @@ def table5(records):
         "KernelDensity, x(5)": number(("kernel_density", "x(5)", "mean"), 0),
     }
     models, paper = models_of("table5", "mnist"), of_steps(numbers)
-    tuned = likelihoods("", (0, 1), "fine_log_likelihood")
-    return table(records, "mnist", models, columns, paper, "samples", tuned)
+    own = {
+        "defaults": likelihoods("", (0, 1)),
+        "samples": likelihoods("", (0, 1), "fine_log_likelihood"),
+    }
+    return table(records, "mnist", models, columns, paper, own)
 
 
 def table6(records):
@@ -222,8 +232,8 @@ def table6(records):
     }
     models = models_of("table6", "mnist")
     paper = {"Table VI": PAPER["table6_mnist_classification"]}
-    tuned = {"gamma=1/n": columns["gamma=1/n"]}
-    return table(records, "mnist", models, columns, paper, "features", tuned)
+    own = {"defaults": columns, "features": {"gamma=1/n": columns["gamma=1/n"]}}
+    return table(records, "mnist", models, columns, paper, own)
 
 
 def fig3(records):
@@ -240,7 +250,8 @@ def fig3(records):
         }
         columns = likelihoods(ours, OMNIGLOT_STEPS)
         models = models_of("fig3", "omniglot")
-        parts.append(table(records, "omniglot", models, columns, paper))
+        own = {"defaults": likelihoods(ours, (0, 1))}
+        parts.append(table(records, "omniglot", models, columns, paper, own))
     return "\n\n".join(parts)
 
 
@@ -252,7 +263,8 @@ def sprites(records):
         "x(1)": {"DAAE": numbers["DAAE_x1"]},
     }
     models = models_of("sprites", "sprites")
-    return table(records, "sprites", models, likelihoods("", (0, 1, 5)), paper)
+    own = {"defaults": likelihoods("", (0, 1))}
+    return table(records, "sprites", models, likelihoods("", (0, 1, 5)), paper, own)
 
 
 def tuning(records):
@@ -276,7 +288,8 @@ def recipes(records):
     for dataset in ("mnist", "omniglot"):
         protocol = protocols()[dataset]
         for name, model in protocol.tuned.items():
-            if not whole_trainings(records, dataset, name):
+            is_recipe = not name.endswith("_defaults")
+            if not (is_recipe and whole_trainings(records, dataset, name)):
                 continue
             recipe = protocol.recipe(name)
             words = [f"{key}={value!r}" for key, value in recipe.items()]

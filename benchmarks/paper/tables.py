@@ -25,16 +25,21 @@ OMNIGLOT_STEPS = (0, 1, 5, 9, 50)
 _OURS = ("AAE", "DAAE", "iDAAE")
 _MNIST = ("AAE", "DAAE", "DAAE_ring2d", "iDAAE_M5", "iDAAE_M25")
 _OTHERS = ("DAE", "VAE", "DVAE", "PCA")
+_DEFAULTS = {d: _tuned(d, "defaults") for d in ("mnist", "omniglot", "sprites")}
 _ATTRIBUTES = (*_OURS, "VAE", "beta-VAE", "PCA", "pixels")
-_OMNIGLOT = Part("omniglot", (*_OURS, *_OTHERS), ("log_likelihood",))
+_OMNIGLOT = Part(
+    "omniglot", (*_OURS, *_OTHERS, *_DEFAULTS["omniglot"]), ("log_likelihood",)
+)
 _DAAES = ("DAAE_sigma0.1", "DAAE", "DAAE_sigma1.0")
 _IDAAES = ("iDAAE_sigma0.1", "iDAAE_M5", "iDAAE")
 
 TABLES = {
     "table1": [
-        Part("mnist", (*_MNIST, *_OTHERS), ("reconstruction",)),
-        Part("sprites", (*_OURS, *_OTHERS), ("reconstruction",)),
-        Part("omniglot", (*_OURS, *_OTHERS), ("reconstruction",)),
+        Part("mnist", (*_MNIST, *_OTHERS, *_DEFAULTS["mnist"]), ("reconstruction",)),
+        Part("sprites", (*_OURS, *_OTHERS, *_DEFAULTS["sprites"]), ("reconstruction",)),
+        Part(
+            "omniglot", (*_OURS, *_OTHERS, *_DEFAULTS["omniglot"]), ("reconstruction",)
+        ),
         Part(
             "celeba",
             ("AAE", "DAAE_sigma0.1", "iDAAE_sigma0.1", "PCA_sigma0.1"),
@@ -44,30 +49,44 @@ TABLES = {
     "table2": [
         Part(
             "omniglot",
-            (*_OURS, *_OTHERS, "pixels", *_tuned("omniglot", "features")),
+            (
+                *(*_OURS, *_OTHERS, "pixels"),
+                *(*_DEFAULTS["omniglot"], *_tuned("omniglot", "features")),
+            ),
             ("classification", "transfer"),
         ),
     ],
     "table4": [
         Part(
             "mnist",
-            (*_MNIST, *_OTHERS, *_tuned("mnist", "reconstruction")),
+            (
+                *(*_MNIST, *_OTHERS),
+                *(*_DEFAULTS["mnist"], *_tuned("mnist", "reconstruction")),
+            ),
             ("reconstruction",),
         )
     ],
     "table5": [
         Part("mnist", (*_MNIST, *_OTHERS), ("log_likelihood", "kernel_density")),
+        Part("mnist", _DEFAULTS["mnist"], ("log_likelihood",)),
         Part("mnist", _tuned("mnist", "samples"), ("fine_log_likelihood",)),
     ],
     "table6": [
         Part(
             "mnist",
-            (*_MNIST, *_OTHERS, "pixels", *_tuned("mnist", "features")),
+            (
+                *(*_MNIST, *_OTHERS, "pixels"),
+                *(*_DEFAULTS["mnist"], *_tuned("mnist", "features")),
+            ),
             ("classification",),
         )
     ],
     "sprites": [
-        Part("sprites", (*_OURS, *_OTHERS), ("reconstruction", "log_likelihood"))
+        Part(
+            "sprites",
+            (*_OURS, *_OTHERS, *_DEFAULTS["sprites"]),
+            ("reconstruction", "log_likelihood"),
+        )
     ],
     "fig2": [Part("celeba", ("DAAE", "iDAAE"), ("prior_match",))],
     "fig3": [_OMNIGLOT],
