@@ -21,12 +21,10 @@ _OBJECTIVES = {"joint": BalancedObjective, "separate": AdversarialObjective}
 
 
 @estimator
-class AdversarialAutoencoder(BaseAutoencoder):
-    """What the models with a discriminator share."""
+class WithDiscriminator(BaseAutoencoder):
+    """What all models with a discriminator share."""
 
     prior: object = "normal"
-    update: str = "joint"
-    adversarial_weight: float | str = "auto"
     adversarial_loss: str = "non_saturating"
     discriminator_layer_sizes: str | Sequence[int] = "auto"
     discriminator: Network | None = None
@@ -36,11 +34,6 @@ class AdversarialAutoencoder(BaseAutoencoder):
     _parameter_constraints: ClassVar[dict] = {
         **BaseAutoencoder._parameter_constraints,
         "prior": "no_validation",  # `Prior` says more itself
-        "update": [StrOptions(set(_OBJECTIVES))],
-        "adversarial_weight": [
-            Interval(Real, 0, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
         "adversarial_loss": [StrOptions(set(ADVERSARIAL_LOSSES))],
         "discriminator_layer_sizes": LAYER_SIZES,
         "discriminator": [callable, BaseEstimator, None],
@@ -54,6 +47,29 @@ class AdversarialAutoencoder(BaseAutoencoder):
     def _check_parameters(self):
         super()._check_parameters()
         Prior(self.prior, self.n_components)
+
+    @property
+    def discriminator_(self) -> torch.nn.Module:
+        """The trained discriminator D, before its sigmoid."""
+        check_is_fitted(self)
+        return self.net_.model_.discriminator
+
+
+@estimator
+class AdversarialAutoencoder(WithDiscriminator):
+    """What the models share that match their codes to the prior by a discriminator."""
+
+    update: str = "joint"
+    adversarial_weight: float | str = "auto"
+
+    _parameter_constraints: ClassVar[dict] = {
+        **WithDiscriminator._parameter_constraints,
+        "update": [StrOptions(set(_OBJECTIVES))],
+        "adversarial_weight": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+    }
 
     def _objective(self):
         weight = self.adversarial_weight
@@ -70,12 +86,6 @@ class AdversarialAutoencoder(BaseAutoencoder):
     def _network_sizes(self):
         return {**super()._network_sizes(), "discriminator": (self.n_components, 1)}
 
-    @property
-    def discriminator_(self) -> torch.nn.Module:
-        """The trained discriminator D, before its sigmoid."""
-        check_is_fitted(self)
-        return self.net_.model_.discriminator
-
 
 @estimator
 class AAETransformer(AdversarialAutoencoder):
@@ -89,6 +99,17 @@ class AAETransformer(AdversarialAutoencoder):
     ----------
     n_components : int, default=10
         Size of the code z.
+
+    update : {"joint", "separate"}, default="joint"
+        How the encoder is moved. "joint" moves it once, by the sum of the gradients of
+        the reconstruction and of the match to the prior, balanced at the codes: ours,
+        see Notes. "separate" is Algorithm 1 of the paper, to the letter.
+
+    adversarial_weight : float or "auto", default="auto"
+        Size of the encoder's adversarial update relative to its reconstruction update.
+        In the joint update it is the ratio of the two gradients at the codes, 0.1 by
+        default. In the separate one it multiplies that update's learning rate, 1.0 by
+        default; a factor on the loss would be undone by Adam's normalisation.
 
     prior : str, (str, dict), distribution or callable, default="normal"
         The distribution p(z) that codes are matched to: "normal", the standard normal;
@@ -104,17 +125,6 @@ class AAETransformer(AdversarialAutoencoder):
         ``prior(n_samples, n_components, generator)``, with a `torch.Generator` on
         the device, which returns a tensor or an array of shape (n_samples,
         n_components).
-
-    update : {"joint", "separate"}, default="joint"
-        How the encoder is moved. "joint" moves it once, by the sum of the gradients of
-        the reconstruction and of the match to the prior, balanced at the codes: ours,
-        see Notes. "separate" is Algorithm 1 of the paper, to the letter.
-
-    adversarial_weight : float or "auto", default="auto"
-        Size of the encoder's adversarial update relative to its reconstruction update.
-        In the joint update it is the ratio of the two gradients at the codes, 0.1 by
-        default. In the separate one it multiplies that update's learning rate, 1.0 by
-        default; a factor on the loss would be undone by Adam's normalisation.
 
     adversarial_loss : {"non_saturating", "minimax"}, default="non_saturating"
         The encoder's adversarial loss: -log D(z_fake), or log(1 - D(z_fake)) as line 18
@@ -390,6 +400,17 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         them at `sigma`, as in the paper. A corruption of your own is always given
         `sigma`.
 
+    update : {"joint", "separate"}, default="joint"
+        How the encoder is moved. "joint" moves it once, by the sum of the gradients of
+        the reconstruction and of the match to the prior, balanced at the codes: ours,
+        see Notes. "separate" is Algorithm 1 of the paper, to the letter.
+
+    adversarial_weight : float or "auto", default="auto"
+        Size of the encoder's adversarial update relative to its reconstruction update.
+        In the joint update it is the ratio of the two gradients at the codes, 0.1 by
+        default. In the separate one it multiplies that update's learning rate, 1.0 by
+        default; a factor on the loss would be undone by Adam's normalisation.
+
     prior : str, (str, dict), distribution or callable, default="normal"
         The distribution p(z) that codes are matched to: "normal", the standard normal;
         "uniform", on [-1, 1] in each component; or "ring", ten Gaussians of standard
@@ -404,17 +425,6 @@ class DAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         ``prior(n_samples, n_components, generator)``, with a `torch.Generator` on
         the device, which returns a tensor or an array of shape (n_samples,
         n_components).
-
-    update : {"joint", "separate"}, default="joint"
-        How the encoder is moved. "joint" moves it once, by the sum of the gradients of
-        the reconstruction and of the match to the prior, balanced at the codes: ours,
-        see Notes. "separate" is Algorithm 1 of the paper, to the letter.
-
-    adversarial_weight : float or "auto", default="auto"
-        Size of the encoder's adversarial update relative to its reconstruction update.
-        In the joint update it is the ratio of the two gradients at the codes, 0.1 by
-        default. In the separate one it multiplies that update's learning rate, 1.0 by
-        default; a factor on the loss would be undone by Adam's normalisation.
 
     adversarial_loss : {"non_saturating", "minimax"}, default="non_saturating"
         The encoder's adversarial loss: -log D(z_fake), or log(1 - D(z_fake)) as line 18
@@ -693,6 +703,17 @@ class iDAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         them at `sigma`, as in the paper. A corruption of your own is always given
         `sigma`.
 
+    update : {"joint", "separate"}, default="joint"
+        How the encoder is moved. "joint" moves it once, by the sum of the gradients of
+        the reconstruction and of the match to the prior, balanced at the codes: ours,
+        see Notes. "separate" is Algorithm 1 of the paper, to the letter.
+
+    adversarial_weight : float or "auto", default="auto"
+        Size of the encoder's adversarial update relative to its reconstruction update.
+        In the joint update it is the ratio of the two gradients at the codes, 0.1 by
+        default. In the separate one it multiplies that update's learning rate, 1.0 by
+        default; a factor on the loss would be undone by Adam's normalisation.
+
     prior : str, (str, dict), distribution or callable, default="normal"
         The distribution p(z) that codes are matched to: "normal", the standard normal;
         "uniform", on [-1, 1] in each component; or "ring", ten Gaussians of standard
@@ -707,17 +728,6 @@ class iDAAETransformer(CorruptionParameters, AdversarialAutoencoder):
         ``prior(n_samples, n_components, generator)``, with a `torch.Generator` on
         the device, which returns a tensor or an array of shape (n_samples,
         n_components).
-
-    update : {"joint", "separate"}, default="joint"
-        How the encoder is moved. "joint" moves it once, by the sum of the gradients of
-        the reconstruction and of the match to the prior, balanced at the codes: ours,
-        see Notes. "separate" is Algorithm 1 of the paper, to the letter.
-
-    adversarial_weight : float or "auto", default="auto"
-        Size of the encoder's adversarial update relative to its reconstruction update.
-        In the joint update it is the ratio of the two gradients at the codes, 0.1 by
-        default. In the separate one it multiplies that update's learning rate, 1.0 by
-        default; a factor on the loss would be undone by Adam's normalisation.
 
     adversarial_loss : {"non_saturating", "minimax"}, default="non_saturating"
         The encoder's adversarial loss: -log D(z_fake), or log(1 - D(z_fake)) as line 18

@@ -82,6 +82,7 @@ _STRUCTURE = [
     "input_range",
     "missing_values",
     "update",
+    "cycle_loss",
     "optimizer",
     "discriminator_optimizer",
 ]
@@ -280,7 +281,7 @@ class AutoencoderParameters(BaseEstimator):
         def plain(name, value):
             # 100, [100] and (100,) are the same layers; "adam" and ("adam", {}) the
             # same optimiser.
-            is_word = name in ("scaling", "missing_values", "update")
+            is_word = name in ("scaling", "missing_values", "update", "cycle_loss")
             if value is None or is_word or name in NETWORK_NAMES:
                 return value
             if name.endswith(("_layer_sizes", "_shape", "_range")):
@@ -309,6 +310,7 @@ class AutoencoderParameters(BaseEstimator):
         if len(update.networks) == 1:
             # A player may have parameters of its own.
             (network,) = update.networks
+            network = network.removeprefix("cycle_")
             optimizer = structure.get(f"{network}_optimizer") or optimizer
             own_rate = getattr(self, f"{network}_learning_rate", None)
             rate = rate if own_rate is None else own_rate

@@ -14,8 +14,27 @@ from ._sklearn_compat import Interval
 
 
 @estimator
-class VariationalAutoencoder(BaseAutoencoder):
-    """What the models with a Gaussian encoder share."""
+class GaussianEncoder(BaseAutoencoder):
+    """What the models share whose encoder gives a Gaussian."""
+
+    def _network_sizes(self):
+        sizes = super()._network_sizes()
+        return {**sizes, "encoder": (self.n_features_in_, 2 * self.n_components)}
+
+    def _make_network(self, name, sizes, generator, parts):
+        network = super()._make_network(name, sizes, generator, parts)
+        if name == "encoder" and self.encoder is None:
+            # All variances start at 1: an X of large values would give exp(large).
+            has_shortcut = isinstance(network, WithShortcut)
+            for part in network.children() if has_shortcut else [network]:
+                layers = [m for m in part.modules() if isinstance(m, torch.nn.Linear)]
+                torch.nn.init.zeros_(layers[-1].weight[self.n_components :])
+        return network
+
+
+@estimator
+class VariationalAutoencoder(GaussianEncoder):
+    """What the variational models share."""
 
     beta: float = 1.0
     prior: str = "normal"
@@ -42,20 +61,6 @@ class VariationalAutoencoder(BaseAutoencoder):
             prior=Prior(self.prior, self.n_components),
             beta=self.beta,
         )
-
-    def _network_sizes(self):
-        sizes = super()._network_sizes()
-        return {**sizes, "encoder": (self.n_features_in_, 2 * self.n_components)}
-
-    def _make_network(self, name, sizes, generator, parts):
-        network = super()._make_network(name, sizes, generator, parts)
-        if name == "encoder" and self.encoder is None:
-            # All variances start at 1: an X of large values would give exp(large).
-            has_shortcut = isinstance(network, WithShortcut)
-            for part in network.children() if has_shortcut else [network]:
-                layers = [m for m in part.modules() if isinstance(m, torch.nn.Linear)]
-                torch.nn.init.zeros_(layers[-1].weight[self.n_components :])
-        return network
 
 
 @estimator

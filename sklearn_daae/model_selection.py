@@ -360,7 +360,12 @@ class _Together:
         super().__init_subclass__(**kwargs)
         theirs = cls.__mro__[2].__doc__
         if cls.__doc__ and theirs:  # neither with python -OO
-            cls.__doc__ += theirs[theirs.index("    Parameters") :]
+            # What they say of parameters and attributes, and an example of ours.
+            start, stop = (
+                theirs.index(f"    {s}\n") for s in ("Parameters", "Examples")
+            )
+            own, example = cls.__doc__.split("    Examples\n")
+            cls.__doc__ = f"{own}{theirs[start:stop]}    Examples\n{example}"
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
         # What is given to single steps, they are to be given one by one; and callbacks
@@ -393,7 +398,7 @@ class _Together:
 
 
 class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
-    """scikit-learn's `GridSearchCV`, faster: autoencoders are trained together.
+    """Search over a grid, as scikit-learn's, with autoencoders trained together.
 
     It is scikit-learn's own, with its parameters, attributes and results, but for one
     thing. When candidates are evaluated, their autoencoders are first trained side by
@@ -406,20 +411,57 @@ class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
     them where `fit` is given more than X, y and `groups`, or where callbacks of the
     search reach the models (`max_propagation_depth`).
 
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.svm import SVC
+    >>> from sklearn_daae import DAAETransformer
+    >>> from sklearn_daae.model_selection import GridSearchCV
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = make_pipeline(DAAETransformer(4, max_epochs=2, random_state=0), SVC())
+    >>> grid = {"daaetransformer__sigma": [0.25, 0.5]}
+    >>> GridSearchCV(model, grid, cv=2).fit(X, y).predict(X).shape
+    (1797,)
     """
 
 
 class RandomizedSearchCV(_Together, sklearn.model_selection.RandomizedSearchCV):
-    """scikit-learn's `RandomizedSearchCV`, faster: autoencoders are trained together.
+    """Search by draws, as scikit-learn's, with autoencoders trained together.
 
     See `GridSearchCV` of this module for what that means.
 
+    Examples
+    --------
+    >>> from scipy.stats import uniform
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_daae import DAETransformer
+    >>> from sklearn_daae.model_selection import RandomizedSearchCV
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> model = DAETransformer(4, max_epochs=2, random_state=0)
+    >>> search = RandomizedSearchCV(
+    ...     model, {"sigma": uniform(0, 1)}, n_iter=3, cv=2, random_state=0
+    ... ).fit(X)
+    >>> len(search.cv_results_["params"])
+    3
     """
 
 
 class HalvingGridSearchCV(_Together, sklearn.model_selection.HalvingGridSearchCV):
-    """scikit-learn's `HalvingGridSearchCV`, faster: autoencoders are trained together.
+    """Search by halving, as scikit-learn's, with autoencoders trained together.
 
     Those of each iteration are. See `GridSearchCV` of this module for what that means.
 
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_daae import DAETransformer
+    >>> from sklearn_daae.model_selection import HalvingGridSearchCV
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> search = HalvingGridSearchCV(
+    ...     DAETransformer(4, random_state=0), {"sigma": [0.1, 0.2, 0.5]}, cv=2,
+    ...     resource="max_epochs", min_resources=1, max_resources=3, random_state=0,
+    ... ).fit(X)
+    >>> search.n_resources_
+    [1, 3]
     """

@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 
 from sklearn_daae import (
     AAETransformer,
+    ALICETransformer,
     DAAETransformer,
     DAETransformer,
     DVAETransformer,
@@ -37,7 +38,8 @@ SMALL = {
 }
 ADVERSARIAL = [AAETransformer, DAAETransformer, iDAAETransformer]
 VARIATIONAL = [VAETransformer, DVAETransformer]
-ESTIMATORS = [*ADVERSARIAL, DAETransformer, *VARIATIONAL]
+GAUSSIAN = [*VARIATIONAL, ALICETransformer]  # of which the encoder gives a Gaussian
+ESTIMATORS = [*ADVERSARIAL, DAETransformer, *VARIATIONAL, ALICETransformer]
 
 
 # Adam with torch's options, and networks without a way past their layers.

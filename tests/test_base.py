@@ -25,7 +25,7 @@ from sklearn_daae import DAAETransformer, DAETransformer
 from sklearn_daae._engine.trainer import AutoencoderNet
 from sklearn_daae._model.markov_chain import markov_chain
 
-from .conftest import ADVERSARIAL, ESTIMATORS, PLAIN, SMALL, VARIATIONAL, make, weights
+from .conftest import ADVERSARIAL, ESTIMATORS, GAUSSIAN, PLAIN, SMALL, make, weights
 
 pd = pytest.importorskip("pandas")
 
@@ -133,7 +133,7 @@ def test_unfitted(Estimator, X, method):
 
 def test_chain_is_equation_3(Estimator, X, monkeypatch):
     """x(t+1) = R(E(C(x(t)))), with a corruption that can be repeated."""
-    if Estimator in VARIATIONAL:
+    if Estimator in GAUSSIAN:
         # The codes of a chain are drawn: here from Gaussians of no variance.
         monkeypatch.setattr("torch.exp", torch.zeros_like)
     fitted = make(Estimator, corruption=halve).fit(X)
@@ -199,14 +199,14 @@ def test_chains_take_bounded_memory():
 
 
 def test_chain_is_random_at_every_step(Estimator, X):
-    """By the corruption, and by the code of a variational encoder."""
+    """By the corruption, and by the code of a Gaussian encoder."""
     noisy, still = (make(Estimator, sigma=sigma).fit(X) for sigma in (0.5, 0))
     for model in noisy, still:
         chain = model.sample(5, random_state=0, n_steps=2, return_chain=True)
         for now, after in pairwise(chain):
             is_random = (abs(after - model.reconstruct(now)) > 1e-3).any()
             is_corrupted = getattr(model, "sigma", 0) > 0
-            assert is_random == (is_corrupted or Estimator in VARIATIONAL)
+            assert is_random == (is_corrupted or Estimator in GAUSSIAN)
 
 
 def test_parameters_set_after_fit_wait_for_the_next_fit(fitted, X):
@@ -222,7 +222,7 @@ def test_parameters_set_after_fit_wait_for_the_next_fit(fitted, X):
     np.testing.assert_array_equal(later.sample(3, 0), fitted.sample(3, 0))
 
 
-@pytest.mark.parametrize("Estimator", [*ADVERSARIAL, *VARIATIONAL])
+@pytest.mark.parametrize("Estimator", [*ADVERSARIAL, *GAUSSIAN])
 def test_codes_come_from_the_prior(Estimator, X):
     """With the identity for a decoder, x(0) is z(0)."""
     settings = {"n_components": 64, "reconstruction_loss": "mse"}
@@ -237,10 +237,10 @@ def test_chains_start_from_data(fitted, X):
     chain = fitted.sample(3, 0, X=X[:4], n_steps=2, return_chain=True)
     assert chain.shape == (3, 12, 64)
     np.testing.assert_allclose(chain[0], np.repeat(X[:4], 3, axis=0), atol=1e-6)
-    # One step is R(E(C(x))); of a variational model, a draw of its code instead of E.
+    # One step is R(E(C(x))); of a Gaussian encoder, a draw of its code instead of E.
     one = fitted.sample(random_state=0, X=X)
     np.testing.assert_array_equal(one, fitted.sample(1, 0, X=X, n_steps=1))
-    if not isinstance(fitted, tuple(VARIATIONAL)):
+    if not isinstance(fitted, tuple(GAUSSIAN)):
         expected = fitted.reconstruct(X, corrupt=True, random_state=0)
         np.testing.assert_allclose(one, expected, atol=1e-6)
 
@@ -317,7 +317,7 @@ def test_chain_is_stationary_where_theory_says():
 
 def test_default_number_of_steps(X):
     """One for the DAE, the DAAE and the DVAE, and none for the rest."""
-    steps = [0, 1, 0, 1, 0, 1]
+    steps = [0, 1, 0, 1, 0, 1, 0]
     for Estimator, n_steps in zip(ESTIMATORS, steps, strict=True):
         model = make(Estimator).fit(X)
         np.testing.assert_array_equal(

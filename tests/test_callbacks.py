@@ -22,7 +22,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
 from tqdm import tqdm
 
-from sklearn_daae import DAAETransformer, iDAAETransformer
+from sklearn_daae import ALICETransformer, DAAETransformer, iDAAETransformer
 from sklearn_daae.metrics import EstimatorScorer, reconstruction_error
 
 from .conftest import ADVERSARIAL, SMALL, VARIATIONAL, make, weights
@@ -294,6 +294,8 @@ def test_history_is_plain_floats(fitted):
         losses += ["gradient_ratio", "prior_distance"]
     elif type(fitted) in VARIATIONAL:
         losses += ["kl_divergence"]
+    elif type(fitted) is ALICETransformer:
+        losses += ["discriminator_loss", "adversarial_loss"]
     for record in fitted.history_:
         assert list(record) == losses
         assert all(type(loss) is float for loss in record.values())

@@ -10,6 +10,7 @@ import pytest
 import sklearn_daae
 from sklearn_daae import (
     AAETransformer,
+    ALICETransformer,
     DAETransformer,
     VAETransformer,
     datasets,
@@ -82,8 +83,9 @@ def test_shared_parameters_are_documented_in_the_same_words():
             name, text = entry.split(" : ", 1)
             texts.setdefault(name, set()).add(text.strip())
     several = {name for name, found in texts.items() if len(found) > 1}
-    # A discriminator and a variational model change what there is to say.
-    assert several == {"network", "prior", "reconstruction_loss", "encoder, decoder"}
+    # A discriminator, one of pairs, and a variational model have other things to say.
+    changed = {"network", "prior", "reconstruction_loss", "encoder, decoder"}
+    assert several == {*changed, "discriminator", "adversarial_loss"}
 
 
 # What the house has ways of its own for: sections that many pages need not have
@@ -182,7 +184,7 @@ def test_the_api_has_its_defaults(Estimator):
         "verbose": 0,
         "random_state": None,
     }
-    if Estimator not in (AAETransformer, VAETransformer):
+    if Estimator not in (AAETransformer, VAETransformer, ALICETransformer):
         expected |= {"sigma": 0.5, "corruption": "gaussian"}
         expected |= {"corruption_level": "mixed"}
     if Estimator is not DAETransformer:
@@ -190,9 +192,11 @@ def test_the_api_has_its_defaults(Estimator):
     if Estimator in VARIATIONAL:
         expected |= {"beta": 1.0}
     if Estimator in ADVERSARIAL:
+        expected |= {"update": "joint", "adversarial_weight": "auto"}
+    if Estimator is ALICETransformer:
+        expected |= {"cycle_loss": "explicit", "cycle_weight": 10.0}
+    if Estimator in (*ADVERSARIAL, ALICETransformer):
         expected |= {
-            "update": "joint",
-            "adversarial_weight": "auto",
             "adversarial_loss": "non_saturating",
             "discriminator_layer_sizes": "auto",
             "discriminator": None,

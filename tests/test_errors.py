@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from sklearn_daae import AAETransformer, DAAETransformer, iDAAETransformer
-from sklearn_daae._engine.trainer import AutoencoderNet
 
 from .conftest import ESTIMATORS, SMALL, make
 
@@ -16,7 +15,7 @@ def no_training(monkeypatch, fitted):
     def refuse(*args, **kwargs):
         raise AssertionError("training has begun")
 
-    monkeypatch.setattr(AutoencoderNet, "train", refuse)
+    monkeypatch.setattr("sklearn_daae._training.train", refuse)
 
 
 def bad_X():

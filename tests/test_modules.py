@@ -13,13 +13,13 @@ from torch import nn
 
 from sklearn_daae import DAAETransformer, DAETransformer, VAETransformer
 
-from .conftest import SMALL, VARIATIONAL, make, weights
+from .conftest import GAUSSIAN, SMALL, make, weights
 
 CALLS = "transform", "inverse_transform", "reconstruct"
 
 
 def n_outputs(Estimator):
-    return 8 if Estimator in VARIATIONAL else 4
+    return 8 if Estimator in GAUSSIAN else 4
 
 
 def test_a_module_is_copied(Estimator, X):

@@ -21,6 +21,7 @@ from benchmarks.paper.data import (
 from benchmarks.paper.protocol import Protocol
 from sklearn_daae import (
     AAETransformer,
+    ALICETransformer,
     DAAETransformer,
     DAETransformer,
     DVAETransformer,
@@ -56,6 +57,7 @@ def family(settings, *, sigma, M, adversarial=None):
         # The paper's numbers of it are others', who do not say which beta they took.
         "beta-VAE": VAETransformer.as_published(beta=4.0, **settings),
         "DVAE": DVAETransformer.as_published(sigma=sigma, **settings),
+        "ALICE": ALICETransformer.as_published(**settings),
         "PCA": PCABaseline(settings["n_components"], sigma=sigma),
         "pixels": FunctionTransformer(),
     }
@@ -83,6 +85,7 @@ def at_defaults(n_components, integrating="iDAAE"):
         "DAE": DAETransformer,
         "VAE": VAETransformer,
         "DVAE": DVAETransformer,
+        "ALICE": ALICETransformer,
     }
     return {
         f"{name}_defaults": kind(n_components, max_epochs=10)

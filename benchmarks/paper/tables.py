@@ -35,7 +35,11 @@ _IDAAES = ("iDAAE_sigma0.1", "iDAAE_M5", "iDAAE")
 
 TABLES = {
     "table1": [
-        Part("mnist", (*_MNIST, *_OTHERS, *_DEFAULTS["mnist"]), ("reconstruction",)),
+        Part(
+            "mnist",
+            (*_MNIST, "ALICE", *_OTHERS, *_DEFAULTS["mnist"]),
+            ("reconstruction",),
+        ),
         Part("sprites", (*_OURS, *_OTHERS, *_DEFAULTS["sprites"]), ("reconstruction",)),
         Part(
             "omniglot", (*_OURS, *_OTHERS, *_DEFAULTS["omniglot"]), ("reconstruction",)

@@ -2,10 +2,12 @@
 Ten seeds, trained as one, and their codes side by side
 =======================================================
 
-Two trainings that differ in nothing but their seeds give two representations. A
-classifier that sees the codes of ten of them makes fewer mistakes than with those of
-any one. `fit_together` trains the ten in the time of about four; one model of as many
-components is there to compare with.
+What a picture of two-dimensional codes shows, it should show in several trainings.
+`fit_together` trains five of each kind in about half of the time that they take one by
+one. At the defaults the seeds agree: for few rows, networks begin as their principal
+components (the option "shortcut"). Without that, each seed lays the digits out in its
+own way, and five of them side by side tell a classifier more than any of them alone. If
+that is all that is wanted, one model of as many components tells it the most.
 """
 
 from time import perf_counter
@@ -23,18 +25,24 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
 start = perf_counter()
-DAAETransformer(8, random_state=0).fit(X_train)
+DAAETransformer(2, random_state=0).fit(X_train)
 of_one = perf_counter() - start
 
-models = [DAAETransformer(8, random_state=seed) for seed in range(10)]
+networks = {
+    "with a shortcut": "mlp",
+    "without": ("mlp", {"shortcut": False}),
+}
+models = {
+    name: [DAAETransformer(2, network=network, random_state=i) for i in range(5)]
+    for name, network in networks.items()
+}
 start = perf_counter()
-fit_together(models, X_train)
+fit_together([model for members in models.values() for model in members], X_train)
 of_all = perf_counter() - start
-print(f"one model {of_one:.1f} s, ten as one {of_all:.1f} s")
-
+print(f"one model {of_one:.1f} s, the ten together {of_all:.1f} s")
 
 # %%
-# An `SVC` on the codes of one, two ... of them, and on those of one large model.
+# How well an `SVC` tells test digits apart, by codes of one model, and of five.
 
 
 def accuracy(members):
@@ -45,20 +53,22 @@ def accuracy(members):
     return SVC().fit(train, y_train).score(test, y_test)
 
 
-alone = [accuracy([model]) for model in models]
-side_by_side = [accuracy(models[:k]) for k in range(1, 11)]
-large = accuracy([DAAETransformer(80, random_state=0).fit(X_train)])
-print(f"one of 8 components: {np.mean(alone):.3f} on average")
-print(f"ten of them: {side_by_side[-1]:.3f}; one of 80 components: {large:.3f}")
+for name, members in models.items():
+    alone = [accuracy([model]) for model in members]
+    print(f"{name}: each {min(alone):.1%} to {max(alone):.1%}, ", end="")
+    print(f"side by side {accuracy(members):.1%}")
+large = DAAETransformer(10, random_state=0).fit(X_train)
+print(f"one of as many components: {accuracy([large]):.1%}")
 
-figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
-ax.scatter(np.ones(10), alone, s=18, color="tab:gray", label="each alone")
-ax.plot(range(1, 11), side_by_side, marker="o", label="codes side by side")
-ax.axhline(large, ls="--", color="tab:red", label="one model of 80 components")
-ax.set(
-    xlabel="number of models of 8 components",
-    ylabel="accuracy of an SVC on test digits",
-    xticks=range(1, 11),
-)
-ax.legend(loc="lower right")
+# %%
+# The codes of the test digits, a colour for each of 0 to 9.
+
+figure, axes = plt.subplots(2, 5, figsize=(11, 4.8), layout="constrained")
+for row, (name, members) in zip(axes, models.items(), strict=True):
+    row[0].set_ylabel(name)
+    for ax, model in zip(row, members, strict=True):
+        dots = ax.scatter(*model.transform(X_test).T, c=y_test, cmap="tab10", s=5)
+        ax.set(title=f"seed {model.random_state}", xticks=[], yticks=[])
+        ax.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal")
+figure.legend(*dots.legend_elements(), loc="outside right center")
 figure.savefig("ensemble.png", dpi=150)

@@ -17,6 +17,7 @@ from .._model.corruption import Space
 from .._model.networks import ACTIVATIONS, MultilayerPerceptron, WithShortcut
 from .._model.objectives import (
     AdversarialObjective,
+    ALICEObjective,
     BalancedObjective,
     DenoisingObjective,
     VariationalObjective,
@@ -33,11 +34,12 @@ _OBJECTIVES = (
     AdversarialObjective,
     BalancedObjective,
     VariationalObjective,
+    ALICEObjective,
 )
 # What of an objective may differ from model to model.
-_NUMBERS = "adversarial_weight", "beta"
+_NUMBERS = "adversarial_weight", "beta", "cycle_weight"
 _NUMBERS_OF_ADAM = "lr", "betas", "eps", "weight_decay"
-_NETWORKS = "encoder", "decoder", "discriminator"
+_NETWORKS = "encoder", "decoder", "discriminator", "cycle_discriminator"
 _WITHOUT_WEIGHTS = tuple(ACTIVATIONS.values())
 _MOST_ON_CPU = 64
 
@@ -178,6 +180,7 @@ class Stack:
     def _make_step(self, part):
         nets, first = self.nets[part], self.nets[part.start]
         module = nn.Module()
+        module.loss = first.module_.loss
         for name in _networks(first.module_):
             networks = [getattr(net.module_, name) for net in nets]
             setattr(module, name, _stacked(networks, self.weights, part, name))

@@ -60,10 +60,10 @@ class ReconstructionLoss(torch.nn.Module):
         if isinstance(self.loss, str):
             return _ACTIVATIONS[self.loss](x) if self.loss in _ACTIVATIONS else x
         values = [
-            _ACTIVATIONS.get(name, lambda x: x)(x.index_select(1, columns))
+            _ACTIVATIONS.get(name, lambda x: x)(x.index_select(-1, columns))
             for name, columns in self._groups()
         ]
-        return torch.cat(values, dim=1).index_select(1, self.order)
+        return torch.cat(values, dim=-1).index_select(-1, self.order)
 
     def takes_logits(self, n_features):
         """Tell of which columns the decoder gives logits."""

@@ -30,10 +30,10 @@ class Autoencoder(nn.Module):
 
     Parameters
     ----------
-    encoder, decoder, discriminator : torch.nn.Module
+    encoder, decoder, discriminator, cycle_discriminator : torch.nn.Module
         Maps of (n, n_features) to codes, of (n, n_components) to (n, n_features), and,
-        in models that have one, of (n, n_components) to (n, 1). Decoder and
-        discriminator give logits where their output is a probability.
+        in models that have them, of what is to be judged to (n, 1). Decoder and
+        discriminators give logits where their output is a probability.
 
     n_components : int
         Size of a code. An encoder that gives more, gives the code first: the mean of a
@@ -55,6 +55,7 @@ class Autoencoder(nn.Module):
         encoder,
         decoder,
         discriminator=None,
+        cycle_discriminator=None,
         *,
         n_components,
         loss,
@@ -65,6 +66,7 @@ class Autoencoder(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.discriminator = discriminator
+        self.cycle_discriminator = cycle_discriminator
         self.n_components = n_components
         self.loss = loss
         self.scaling = scaling

@@ -153,7 +153,7 @@ def make_network(name, make, sizes, generator, parts):
 
     Parameters
     ----------
-    name : {"encoder", "decoder", "discriminator"}
+    name : {"encoder", "decoder", "discriminator", "cycle_discriminator"}
 
     make : torch.nn.Module, callable or None
         The user's. What is no module is called with the sizes; for a discriminator,
@@ -170,8 +170,8 @@ def make_network(name, make, sizes, generator, parts):
     """
     if make is None:
         kind, options = parts["network"]
-        arguments = *sizes, generator, parts[f"{name}_layer_sizes"]
-        arguments = *arguments, parts["image_shape"]
+        layer_sizes = parts[f"{name.removeprefix('cycle_')}_layer_sizes"]
+        arguments = *sizes, generator, layer_sizes, parts["image_shape"]
         if name in NETWORKS[kind]:
             return NETWORKS[kind][name](*arguments, **options)
         return multilayer_perceptron(*arguments, shortcut=False)

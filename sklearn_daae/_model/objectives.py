@@ -89,7 +89,36 @@ class DenoisingObjective:
         return x_tilde, loss
 
 
-class AdversarialObjective(DenoisingObjective):
+class MatchingObjective(DenoisingObjective):
+    """What those share that match codes to a prior of which draws are all they know.
+
+    Parameters
+    ----------
+    corruption : Corruption
+        The corruption process C.
+
+    prior : Prior
+        The prior p(z).
+
+    adversarial_loss : callable
+        The loss, of those who are to deceive it, on the logits of a discriminator.
+    """
+
+    def __init__(self, *, corruption, prior, adversarial_loss):
+        super().__init__(corruption=corruption)
+        self.prior = prior
+        self.adversarial_loss = adversarial_loss
+
+    @property
+    def draws_globally(self):
+        return super().draws_globally or self.prior.is_own
+
+    def check(self, n_features, device):
+        super().check(n_features, device)
+        self.prior.check(device)
+
+
+class AdversarialObjective(MatchingObjective):
     """The step of Algorithm 1, for the AAE, the DAAE and the iDAAE.
 
     Parameters
@@ -126,19 +155,11 @@ class AdversarialObjective(DenoisingObjective):
         adversarial_weight,
         n_integration_steps,
     ):
-        super().__init__(corruption=corruption)
-        self.prior = prior
-        self.adversarial_loss = adversarial_loss
+        super().__init__(
+            corruption=corruption, prior=prior, adversarial_loss=adversarial_loss
+        )
         self.adversarial_weight = adversarial_weight
         self.n_integration_steps = n_integration_steps
-
-    @property
-    def draws_globally(self):
-        return super().draws_globally or self.prior.is_own
-
-    def check(self, n_features, device):
-        super().check(n_features, device)
-        self.prior.check(device)
 
     @property
     def updates(self):
@@ -286,7 +307,26 @@ def _widening(gradient, z, z_real, weight=None):
     return torch.where(spread > _ROOM * wanted, slope.clamp_max(0), 0) * outward
 
 
-class VariationalObjective(DenoisingObjective):
+class GaussianEncoding:
+    """What those share whose encoder gives a Gaussian, q(z | x)."""
+
+    def draw_code(self, x_tilde, module, generator):
+        """Return a draw of z."""
+        return self._draw_code(*self._posterior(x_tilde, module), generator)
+
+    @staticmethod
+    def _posterior(x_tilde, module):
+        """Return mean and log-variance of q(z | x_tilde)."""
+        return module.encoder(x_tilde).float().chunk(2, dim=-1)
+
+    @staticmethod
+    def _draw_code(mean, log_variance, generator):
+        """Draw z by the reparametrisation, so that gradients reach its parameters."""
+        noise = normal(mean.shape, generator, mean.dtype)
+        return mean + noise * torch.exp(log_variance / 2)
+
+
+class VariationalObjective(GaussianEncoding, DenoisingObjective):
     """Maximise the variational lower bound, for the VAE and the DVAE.
 
     The bound of section I-D, E[log p(x, z) - log q(z | x_tilde)], with one draw of
@@ -312,9 +352,6 @@ class VariationalObjective(DenoisingObjective):
         self.prior = prior
         self.beta = beta
 
-    def draw_code(self, x_tilde, module, generator):
-        return self._draw_code(*self._posterior(x_tilde, module), generator)
-
     def step(self, x, *, module, criterion, generator, minimise):
         x_tilde = self.corruption(x, generator, in_training=True)
         posterior = self._posterior(x_tilde, module)
@@ -324,13 +361,100 @@ class VariationalObjective(DenoisingObjective):
         minimise("reconstruction", reconstruction_loss + self.beta * kl_divergence)
         return reconstruction_loss, kl_divergence
 
-    @staticmethod
-    def _posterior(x_tilde, module):
-        """Return mean and log-variance of q(z | x_tilde)."""
-        return module.encoder(x_tilde).float().chunk(2, dim=-1)
 
-    @staticmethod
-    def _draw_code(mean, log_variance, generator):
-        """Draw z by the reparametrisation, so that gradients reach its parameters."""
-        noise = normal(mean.shape, generator, mean.dtype)
-        return mean + noise * torch.exp(log_variance / 2)
+class ALICEObjective(GaussianEncoding, MatchingObjective):
+    """Adversarial learning of pairs with cycle consistency: ALICE, of Li et al. (2017).
+
+    A discriminator tells pairs (x, z) of data and their codes, z of q(z | x), from
+    pairs (x, z) of samples and what they are decoded from, z of p(z): their equation 1,
+    that of ALI. Encoder and decoder are to deceive it, and to bring x back from its
+    code.
+
+    Parameters
+    ----------
+    corruption : Corruption
+        One that corrupts nothing.
+
+    prior : Prior
+        The prior p(z).
+
+    adversarial_loss : callable
+        Of encoder and decoder, on the discriminator's logits.
+
+    cycle_loss : {"explicit", "adversarial"}
+        How x and its reconstruction are compared: by the reconstruction loss; or by a
+        discriminator of pairs (x, x) and (x, x_hat).
+
+    cycle_weight : float
+        What multiplies that loss.
+    """
+
+    def __init__(self, *, cycle_loss, cycle_weight, **options):
+        super().__init__(**options)
+        self.cycle_loss = cycle_loss
+        self.cycle_weight = cycle_weight
+
+    @property
+    def loss_names(self):
+        """Of the losses that a step returns."""
+        names = "reconstruction_loss", "discriminator_loss", "adversarial_loss"
+        if self.cycle_loss == "explicit":
+            return names
+        return *names, "cycle_discriminator_loss", "cycle_loss"
+
+    @property
+    def updates(self):
+        updates = {
+            "discriminator": Update(("discriminator",)),
+            "reconstruction": Update(("encoder", "decoder")),
+        }
+        if self.cycle_loss == "adversarial":
+            updates["cycle_discriminator"] = Update(("cycle_discriminator",))
+        return updates
+
+    def step(self, x, *, module, criterion, generator, minimise):
+        n, weight = x.shape[-2], criterion.weight
+        # A copy, for an encoder that works in place.
+        z = self.draw_code(x.clone(), module, generator)
+        z_real = self.prior(n, generator)
+        x_fake = module.loss.activate(module.decoder(z_real)).float()
+        pairs = torch.cat([_beside(x_fake, z_real), _beside(x, z)], dim=-2)
+
+        def judge(pairs):
+            return module.discriminator(pairs).float().tensor_split([n], dim=-2)
+
+        dis_loss = discriminator_loss(*judge(pairs.detach()), weight)
+        minimise("discriminator", dis_loss)
+
+        decoded, encoded = judge(pairs)
+        # Each is to be taken for the other.
+        adversarial_loss = self.adversarial_loss(encoded, weight)
+        adversarial_loss = adversarial_loss + self.adversarial_loss(-decoded)
+
+        out = module.decoder(z)
+        reconstruction_loss = cycle = criterion(out.float(), x)
+        losses = [reconstruction_loss, dis_loss, adversarial_loss]
+        if self.cycle_loss == "adversarial":
+            x_hat = module.loss.activate(out).float()
+            cycle_loss, cycle = self._compare(x, x_hat, module, weight, minimise)
+            losses += [cycle_loss, cycle]
+        minimise("reconstruction", adversarial_loss + self.cycle_weight * cycle)
+        return losses
+
+    def _compare(self, x, x_hat, module, weight, minimise):
+        """Return the losses of the second discriminator, and of those who face it."""
+        same, other = _beside(x, x), _beside(x, x_hat)
+
+        def judge(pairs):
+            return module.cycle_discriminator(pairs).float()
+
+        both = judge(torch.cat([same, other.detach()], dim=-2))
+        real, fake = both.tensor_split([x.shape[-2]], dim=-2)
+        loss = discriminator_loss(real, fake, weight)
+        minimise("cycle_discriminator", loss)
+        return loss, self.adversarial_loss(judge(other), weight)
+
+
+def _beside(first, second):
+    """Return pairs of rows."""
+    return torch.cat([first, second], dim=-1)
