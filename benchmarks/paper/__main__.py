@@ -28,11 +28,21 @@ from benchmarks.paper.tables import STAND_INS, TABLES, TUNING
 from sklearn_daae.datasets._cache import cache_home
 
 
-def parts_of(table, dataset=None):
-    """Return what a table needs, of one data set, or of all of the paper's."""
+def parts_of(table, dataset=None, *, defaults=False):
+    """Return what a table needs, of one data set, or of all of the paper's.
+
+    With `defaults`, the package's own in place of the paper's settings.
+    """
     parts = {**TABLES, **TUNING}[table]
+    if defaults:
+        known = {name for p in protocols().values() for name in p.tuned}
+        names = [[f"{name}_defaults" for name in part.models] for part in parts]
+        parts = [
+            part._replace(models=tuple(name for name in own if name in known))
+            for part, own in zip(parts, names, strict=True)
+        ]
     if dataset in STAND_INS:
-        known = protocols()[dataset].models  # none of them is tuned
+        known = protocols()[dataset].all_models
         return [
             part._replace(dataset=dataset, models=models)
             for part in parts
@@ -62,7 +72,8 @@ def draw(table, part, seed, options, folder):
     trained = {name: run.trained()[0] for name, run in runs.items()}
     figure = DRAW[table](trained, part.dataset, load(part.dataset))
     (training, *_) = (run.training for run in runs.values())
-    path = folder / f"{table}-{part.dataset}{training}.png"
+    kind = "-defaults" if part.models[0].endswith("_defaults") else ""
+    path = folder / f"{table}-{part.dataset}{kind}{training}.png"
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100, bbox_inches="tight")
     plt.close(figure)
@@ -88,6 +99,11 @@ def parser():
         "--models",
         nargs="+",
         help="the only ones to do; pictures are drawn of all models together",
+    )
+    parser.add_argument(
+        "--defaults",
+        action="store_true",
+        help="the package's defaults alone, in place of the paper's settings",
     )
     parser.add_argument("--epochs", type=at_least_1, help="other than the budget's")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
@@ -135,7 +151,8 @@ def main(arguments=None):
     )
     pictures = arguments.pictures or (trials if is_trial else PICTURES)
     tables = [*TABLES] if "all" in arguments.table else arguments.table
-    parts = [(table, p) for table in tables for p in parts_of(table, arguments.dataset)]
+    of_part = {"dataset": arguments.dataset, "defaults": arguments.defaults}
+    parts = [(table, part) for table in tables for part in parts_of(table, **of_part)]
     known = {name for _, part in parts for name in part.models}
     unknown = set(arguments.models or ()) - known
     if unknown or not parts:

@@ -325,7 +325,8 @@ def caption(path):
     words = [figure.replace("fig", "Figure "), dataset]
     if training:  # the charts are of all models
         words += next(p.models for p in TABLES[figure] if p.dataset == dataset)
-        words += [training[0].replace("epochs", " epochs")]
+        told = [t for t in training if t == "defaults" or t.endswith("epochs")]
+        words += [t.replace("epochs", " epochs") for t in told]
         words += ["CPU budget"] if "cpu_budget" in training else []
     return ", ".join(words)
 

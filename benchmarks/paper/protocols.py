@@ -73,24 +73,22 @@ def of_digits(models):
     return models
 
 
-def at_defaults(n_components, integrating="iDAAE"):
-    """Return one model of each kind that are the package's own, but for the code.
+def at_defaults(models, epochs=10):
+    """Return the package's defaults for each of the models, by "MODEL_defaults".
 
-    Of so many rows that "auto" is ten epochs.
+    What is not a default says which model it is: sizes of codes and images, corruption,
+    prior, M. `epochs` is what "auto" comes to.
     """
-    kinds = {
-        "AAE": AAETransformer,
-        "DAAE": DAAETransformer,
-        integrating: partial(iDAAETransformer, M=5),
-        "DAE": DAETransformer,
-        "VAE": VAETransformer,
-        "DVAE": DVAETransformer,
-        "ALICE": ALICETransformer,
-    }
-    return {
-        f"{name}_defaults": kind(n_components, max_epochs=10)
-        for name, kind in kinds.items()
-    }
+    made = {}
+    for name, model in models.items():
+        if not hasattr(model, "max_epochs"):
+            continue
+        kept = ("n_components", "image_shape", "sigma", "M", "prior", "beta")
+        settings = {key: getattr(model, key) for key in kept if hasattr(model, key)}
+        if model.image_shape is not None:
+            settings["network"] = model.network
+        made[f"{name}_defaults"] = type(model)(**settings, max_epochs=epochs)
+    return made
 
 
 # Images moved, turned, scaled and sheared a little.
@@ -152,7 +150,7 @@ def protocols():
     digits = family(
         small, sigma=0.25, M=5, adversarial={"discriminator_layer_sizes": (64,)}
     )
-    mnist = family({"n_components": 10}, sigma=0.5, M=5)
+    mnist = of_digits(family({"n_components": 10}, sigma=0.5, M=5))
     omniglot = family(
         {
             "n_components": 200,
@@ -198,13 +196,14 @@ def protocols():
         M=10,
         adversarial={"adversarial_weight": 0.1, "discriminator_learning_rate": 1e-4},
     )
+    celeba, faces = of_faces(celeba), of_faces(faces)
     return {
         "digits": Protocol(load_digits_splits, of_digits(digits), epochs=50),
         "mnist": Protocol(
             load_mnist,
-            of_digits(mnist),
+            mnist,
             epochs=100,
-            tuned=at_defaults(10, "iDAAE_M5") | tuned_for_mnist(),
+            tuned=at_defaults(mnist) | tuned_for_mnist(),
             cpu_of_models={
                 "iDAAE_M5": {"max_epochs": 65},
                 "iDAAE_M25": {"max_epochs": 25},
@@ -225,7 +224,7 @@ def protocols():
                 "adversarial_weight": 0.1,
                 "discriminator_learning_rate": 5e-5,
             },
-            tuned=at_defaults(200)
+            tuned=at_defaults(omniglot)
             | {
                 "DAAE_features": DAAETransformer(
                     200,
@@ -238,12 +237,17 @@ def protocols():
                 )
             },
         ),
-        "sprites": Protocol(load_sprites, sprites, epochs=5, tuned=at_defaults(200)),
+        "sprites": Protocol(
+            load_sprites, sprites, epochs=5, tuned=at_defaults(sprites)
+        ),
         "celeba": Protocol(
             load_celeba,
-            of_faces(celeba),
+            celeba,
             epochs=100,
             cpu={"max_epochs": 2, "network": ("conv", {"n_filters": 16})},
+            tuned=at_defaults(celeba),
         ),
-        "faces": Protocol(load_faces, of_faces(faces), epochs=300),
+        "faces": Protocol(
+            load_faces, faces, epochs=300, tuned=at_defaults(faces, epochs=49)
+        ),
     }

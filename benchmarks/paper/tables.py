@@ -25,7 +25,7 @@ OMNIGLOT_STEPS = (0, 1, 5, 9, 50)
 _OURS = ("AAE", "DAAE", "iDAAE")
 _MNIST = ("AAE", "DAAE", "DAAE_ring2d", "iDAAE_M5", "iDAAE_M25")
 _OTHERS = ("DAE", "VAE", "DVAE", "PCA")
-_DEFAULTS = {d: _tuned(d, "defaults") for d in ("mnist", "omniglot", "sprites")}
+_DEFAULTS = {d: _tuned(d, "defaults") for d in protocols()}
 _ATTRIBUTES = (*_OURS, "VAE", "beta-VAE", "PCA", "pixels")
 _OMNIGLOT = Part(
     "omniglot", (*_OURS, *_OTHERS, *_DEFAULTS["omniglot"]), ("log_likelihood",)
@@ -46,7 +46,10 @@ TABLES = {
         ),
         Part(
             "celeba",
-            ("AAE", "DAAE_sigma0.1", "iDAAE_sigma0.1", "PCA_sigma0.1"),
+            (
+                *("AAE", "DAAE_sigma0.1", "iDAAE_sigma0.1", "PCA_sigma0.1"),
+                *("AAE_defaults", "DAAE_sigma0.1_defaults", "iDAAE_sigma0.1_defaults"),
+            ),
             ("reconstruction",),
         ),
     ],
