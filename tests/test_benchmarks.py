@@ -391,8 +391,13 @@ def test_an_archive_in_the_layout_of_celeba(tmp_path, monkeypatch):
     options = ["--dataset", "celeba", "--budget", "cpu", "--epochs", "1"]
     paper.main(["table1", *figures, *options, *folders(tmp_path)])
     found = records(tmp_path)
-    assert len(found) == 12
-    assert found.pop("PCA_sigma0.1")["figures"].keys() == {"reconstruction"}
+    assert len(found) == 18
+    defaults = [name for name in found if "_defaults" in name]
+    assert len(defaults) == 3
+    summed = [name for name in found if "_summed" in name]
+    assert len(summed) == 3
+    for name in ("PCA_sigma0.1", *defaults, *summed):
+        assert found.pop(name)["figures"].keys() == {"reconstruction"}
     for record in found.values():
         numbers = record["figures"]["attributes"]
         assert len(numbers["accuracies"]) == 12

@@ -170,7 +170,8 @@ def table1(records):
         models = models_of("table1", part.dataset)
         for model in models:
             kind, _, setting = model.partition("_")
-            if setting not in ("ring2d", "M25") and kind in paper:
+            is_other = setting in ("ring2d", "M25") or setting.endswith("summed")
+            if not is_other and kind in paper:
                 paper[model] = paper[kind]
         printed, defaults = {"Table I": paper}, {"defaults": columns}
         text = table(records, part.dataset, models, columns, printed, defaults)

@@ -68,8 +68,10 @@ class Protocol:
         if not hasattr(model, "max_epochs"):
             return model
         settings = {"max_epochs": self.epochs_of(name)}
-        if budget == "cpu" and name not in self.tuned:
+        if budget == "cpu":
             changes = self.cpu | self.cpu_of_models.get(name, {})
+            if name in self.tuned:  # which are cheap enough in smaller networks
+                changes = {k: v for k, v in changes.items() if k == "network"}
             # The baselines lack a discriminator.
             settings |= {k: v for k, v in changes.items() if hasattr(model, k)}
         if epochs is not None:

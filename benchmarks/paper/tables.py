@@ -48,6 +48,7 @@ TABLES = {
             "celeba",
             (
                 *("AAE", "DAAE_sigma0.1", "iDAAE_sigma0.1", "PCA_sigma0.1"),
+                *("AAE_summed", "DAAE_sigma0.1_summed", "iDAAE_sigma0.1_summed"),
                 *("AAE_defaults", "DAAE_sigma0.1_defaults", "iDAAE_sigma0.1_defaults"),
             ),
             ("reconstruction",),
