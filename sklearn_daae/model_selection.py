@@ -48,9 +48,10 @@ def fit_together(
     weights, seeds, numbers of epochs, early stopping, and the rows.
 
     Those of other shapes are trained in groups. Alone, one after the other, are fitted:
-    convolutional networks, and those of your own; those with dropout or batch
-    normalisation; with callbacks; with `missing_values`; networks that are large enough
-    to keep a CPU busy (half a million weights); and all estimators of others.
+    convolutional networks; those with dropout or batch normalisation; with networks,
+    priors or corruptions of your own, distributions of `scipy.stats` among them; with
+    callbacks or `verbose`; with `missing_values`; networks that are large enough to
+    keep a CPU busy (half a million weights); and all estimators of others.
 
     Parameters
     ----------
@@ -71,8 +72,9 @@ def fit_together(
     Raises
     ------
     ValueError
-        If there are not as many arrays, or sets of rows, as estimators; or what the
-        `fit` of one of them raises, when all others are fitted. A note says of which.
+        If there are not as many arrays, or sets of rows, as estimators, or one of them
+        is there twice; or what the `fit` of one of them raises, when all others are
+        fitted. A note says of which.
 
     Examples
     --------
@@ -86,7 +88,12 @@ def fit_together(
     (1797, 2)
     """
     estimators = list(estimators)
+    if len({id(estimator) for estimator in estimators}) < len(estimators):
+        raise ValueError(
+            "estimators has one of them twice. Give a clone of it (sklearn.base.clone)."
+        )
     if rows is not None:
+        rows = list(rows)
         _check_length("rows", rows, estimators)
         # What has the same rows has the same array.
         taken: dict[int, Any] = {}
@@ -119,13 +126,19 @@ def _check_length(name, given, estimators):
         )
 
 
-def _fit_all(estimators, arrays):
-    """Fit each estimator on its array, and return the error of each, or None."""
+def _fit_all(estimators, arrays, *, alone=True):
+    """Fit each estimator on its array, and return the error of each, or None.
+
+    Without `alone`, those that could be fitted but alone are left as they are, which is
+    an error, too.
+    """
     errors: list[Exception | None] = [None] * len(estimators)
     by_device = defaultdict(list)
     for i, (estimator, X) in enumerate(zip(estimators, arrays, strict=True)):
         try:
             if not _fits_as_ours(estimator):
+                if not alone:
+                    raise _LeftAloneError
                 estimator.fit(X)
                 continue
             estimator._check_parameters()
@@ -134,9 +147,13 @@ def _fit_all(estimators, arrays):
             errors[i] = error
     for device, members in by_device.items():
         while members:
-            fitted = _fit_some(device, members, estimators, arrays, errors)
+            fitted = _fit_some(device, members, estimators, arrays, errors, alone)
             members = members[fitted:]
     return errors
+
+
+class _LeftAloneError(Exception):
+    """Nothing is gained by training it here."""
 
 
 def _fits_as_ours(estimator):
@@ -148,7 +165,7 @@ def _fits_as_ours(estimator):
     )
 
 
-def _fit_some(device, members, estimators, arrays, errors):
+def _fit_some(device, members, estimators, arrays, errors, alone):
     """Fit as many of the members as there is memory for, and return their number."""
     groups, fittings, on_device = defaultdict(list), {}, {}
     with learning(device), ExitStack() as stack:
@@ -171,10 +188,12 @@ def _fit_some(device, members, estimators, arrays, errors):
         for key, group in groups.items():
             numbers = [i for i, *_ in group]
             courses = [course for _, *course in group]
-            if key is None or len(group) == 1:
+            if key is not None and len(group) > 1:
+                ended = train_together(courses)
+            elif alone:
                 ended = [_train_alone(*course) for course in courses]
             else:
-                ended = train_together(courses)
+                ended = [_LeftAloneError()] * len(group)
             for i, failure in zip(numbers, ended, strict=True):
                 try:
                     if failure is not None:
@@ -231,7 +250,10 @@ class _TrainingSplitter:
 
 
 def _train_candidates(base, candidates, splits, X, y):
-    """Train the autoencoders of candidates on all splits, and leave them the ends."""
+    """Train the autoencoders of candidates on all splits, and leave them the ends.
+
+    What cannot be trained with others, or fails, is left to scikit-learn.
+    """
     upstream = _Upstream(splits, X, y)
     jobs = {}
     for candidate in candidates:
@@ -241,31 +263,34 @@ def _train_candidates(base, candidates, splits, X, y):
         except Exception:  # as the search itself will find out
             continue
         path, model = _first_autoencoder(estimator)
-        if model is None or has_callbacks(model):
+        if not _fits_as_ours(model):
             continue
-        trained = TrainedBefore()
+        trained, fitted = TrainedBefore(), {}
+        try:
+            rows = [
+                upstream.rows(estimator, path, i, fitted) for i in range(len(splits))
+            ]
+            own = joblib.hash((type(model), model.get_params()))
+        except Exception:  # of the upstream steps, or of what has no hash
+            continue
         candidate.trained[f"{path}{TrainedBefore.parameter}"] = trained
         if path:
-            memory = _Memory(estimator.memory, upstream.fitted, trained)
-            candidate.trained["memory"] = memory
-        # One that draws fresh entropy is another one each time.
-        own = id(candidate)
-        for i in range(len(splits)):
-            try:
-                X_train, key = upstream.rows(estimator, path, i)
-                if model.random_state is not None:
-                    own = joblib.hash((type(model), model.get_params()))
-            except Exception:  # of the upstream steps, or of what has no hash
-                continue
+            candidate.trained["memory"] = _Memory(estimator.memory, fitted, trained)
+        keys = [key for _, key in rows]
+        for X_train, key in rows:
+            if model.random_state is None:  # another one each time
+                own = id(candidate)
+                if keys.count(key) > 1:
+                    continue
             if (own, key) not in jobs:
                 jobs[own, key] = clone(model), X_train, key, []
             jobs[own, key][-1].append(trained)
     if jobs:
         models, arrays, keys, owners = zip(*jobs.values(), strict=True)
-        errors = _fit_all(models, arrays)
+        errors = _fit_all(models, arrays, alone=False)
         for model, key, of, error in zip(models, keys, owners, errors, strict=True):
-            for trained in of:
-                trained.add(key, model, error)
+            for trained in of if error is None else ():
+                trained.add(key, model)
 
 
 def _first_autoencoder(estimator):
@@ -286,8 +311,11 @@ class _Upstream:
         self.fitted = {}
         self.seen = {}
 
-    def rows(self, estimator, path, i):
-        """Return the training rows of a split behind the steps, and their key."""
+    def rows(self, estimator, path, i, fitted):
+        """Return the training rows of a split behind the steps, and their key.
+
+        What the steps have come to is added to the dictionary `fitted`.
+        """
         before = []
         if path:
             names = [name for name, _ in estimator.steps]
@@ -296,12 +324,16 @@ class _Upstream:
         if which not in self.seen:
             train, _ = self.splits[i]
             X, y = safe_split(estimator, self.X, self.y, train)
+            own = {}
             if before:
-                memory = _Memory(estimator.memory, self.fitted, keeps=True)
                 steps = clone(Pipeline([*before, ("end", "passthrough")]))
+                memory = _Memory(estimator.memory, self.fitted, keeps=own)
                 X = steps.set_params(memory=memory).fit_transform(X, y)
-            self.seen[which] = X, TrainedBefore.key(X)
-        return self.seen[which]
+                self.fitted.update(own)
+            self.seen[which] = X, TrainedBefore.key(X), own
+        X, key, own = self.seen[which]
+        fitted.update(own)
+        return X, key
 
 
 class _Memory:
@@ -318,11 +350,11 @@ class _Memory:
     trained : TrainedBefore, default=None
         What autoencoders have come to.
 
-    keeps : bool, default=False
-        Whether to add to `fitted` what is not there.
+    keeps : dict, default=None
+        Where to keep all that is asked for.
     """
 
-    def __init__(self, own, fitted, trained=None, *, keeps=False):
+    def __init__(self, own, fitted, trained=None, keeps=None):
         self.own = own
         self.fitted = fitted
         self.trained = trained
@@ -340,12 +372,13 @@ class _Memory:
             try:
                 key = joblib.hash((step, X, y), coerce_mmap=True)
             except Exception:  # it cannot be pickled
-                key = None
+                return otherwise(step, X, y, *args, **params)
             if key in self.fitted:
-                return deepcopy(self.fitted[key])
-            ended = otherwise(step, X, y, *args, **params)
-            if self.keeps and key is not None:
-                self.fitted[key] = deepcopy(ended)
+                ended = deepcopy(self.fitted[key])
+            else:
+                ended = otherwise(step, X, y, *args, **params)
+            if self.keeps is not None:
+                self.keeps[key] = self.fitted.get(key) or deepcopy(ended)
             return ended
 
         return fitted
@@ -359,7 +392,8 @@ class _Together:
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         theirs = cls.__mro__[2].__doc__
-        if cls.__doc__ and theirs:  # neither with python -OO
+        is_ours = cls.__bases__[0] is _Together
+        if is_ours and cls.__doc__ and theirs:  # neither with python -OO
             # What they say of parameters and attributes, and an example of ours.
             start, stop = (
                 theirs.index(f"    {s}\n") for s in ("Parameters", "Examples")
@@ -407,9 +441,12 @@ class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
     itself, or a step of a `Pipeline`. `n_jobs` is what the rest is done with: the steps
     behind them, and scores. `mean_fit_time` is that of the rest, too.
 
-    Trained one by one, as ever, are those that `fit_together` fits alone, and all of
-    them where `fit` is given more than X, y and `groups`, or where callbacks of the
-    search reach the models (`max_propagation_depth`).
+    One by one, as ever, and by `n_jobs`, are trained those that `fit_together` fits
+    alone, those that fail, and all of them where `fit` is given more than X, y and
+    `groups`, or where callbacks of the search reach the models
+    (`max_propagation_depth`). As with the `memory` of a pipeline, steps that are shared
+    are so without a seed, too. The training rows of all folds and the models of all
+    candidates are in memory until they are scored.
 
     Examples
     --------

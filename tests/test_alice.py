@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from torch.nn.functional import softplus
 
 from sklearn_daae import ALICETransformer
@@ -141,6 +142,48 @@ def test_a_discriminator_of_ones_own_judges_pairs(X):
     assert isinstance(model.discriminator_, torch.nn.Linear)
     with pytest.raises(ValueError, match=r"\(n_samples, 68\) to \(n_samples, 1\)"):
         clone(model).set_params(discriminator=lambda n: torch.nn.Linear(4, 1)).fit(X)
+
+
+@pytest.mark.parametrize("cycle_loss", CYCLES)
+def test_what_is_missing_is_estimated(cycle_loss):
+    """A column that is another one, too, is not taken for its mean."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(300, 2)) @ random.normal(size=(2, 6))
+    X = np.column_stack([X, X[:, 0]])
+    missing = random.random(len(X)) < 0.5
+    damaged = X.copy()
+    damaged[missing, 6] = np.nan
+    settings = {"missing_values": "mask", "cycle_loss": cycle_loss, "max_epochs": 60}
+    model = make(ALICETransformer, **settings, n_components=2).fit(damaged)
+    found, truth = model.reconstruct(damaged)[missing, 6], X[missing, 6]
+    assert np.square(found - truth).mean() < 0.5 * truth.var()
+
+
+def test_weights_of_the_cycle(X, still):
+    """Of both kinds of pairs: as of rows that are there as often."""
+    weight = np.random.default_rng(0).integers(1, 9, len(X))
+    losses = [
+        clone(still(cycle_loss="adversarial"))
+        .fit(rows, sample_weight=own)
+        .history_[0]["cycle_discriminator_loss"]
+        for rows, own in ((X, weight), (np.repeat(X, weight, axis=0), None))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
+def test_a_match_that_is_lost_is_told(X):
+    with pytest.warns(ConvergenceWarning, match=r"away from the prior.*cycle_weight"):
+        make(ALICETransformer, cycle_weight=1e6, max_epochs=60).fit(X)
+
+
+def far_off(n_samples, n_components, generator):
+    return 50 + torch.rand(n_samples, n_components, generator=generator)
+
+
+@pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
+def test_a_prior_far_off_is_no_failure(X):
+    make(ALICETransformer, prior=far_off, max_epochs=60).fit(X)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sklearn
 import sklearn.model_selection
+import torch
 from joblib import Memory, parallel_backend
 from numpy.testing import assert_allclose
 from scipy.stats import uniform
@@ -147,6 +148,46 @@ def test_models_without_a_seed_share_none(pipeline, X, y, steps_taken):
     pipeline.set_params(daae__random_state=None)
     GridSearchCV(pipeline, {"svm__C": [1, 10]}, cv=2, refit=False).fit(X, y)
     assert max(steps_taken) == 4
+    rows = np.arange(len(X))
+    search = GridSearchCV(
+        make(DAETransformer, random_state=None), {"sigma": [0.1]}, cv=[(rows, rows)] * 3
+    ).fit(X)
+    assert search.cv_results_["std_test_score"] > 0
+
+
+class Supervised(DAETransformer):
+    """Has a `fit` of its own, which is given the labels."""
+
+    def fit(self, X, y=None):
+        self.n_classes_ = len(np.unique(y))
+        return super().fit(X)
+
+
+def test_models_with_a_fit_of_their_own(X, y, steps_taken):
+    model = Supervised(**make(DAETransformer).get_params())
+    ours, theirs = both("GridSearchCV", model, {"sigma": [0.1, 0.5]}, cv=2)
+    ours.set_params(scoring=lambda model, X, y: model.n_classes_).fit(X, y)
+    theirs.set_params(scoring=lambda model, X, y: model.n_classes_).fit(X, y)
+    assert not steps_taken
+    assert_same_results(ours, theirs)
+
+
+class MySearch(GridSearchCV):
+    """A search of one's own."""
+
+
+def test_a_search_of_ones_own(X):
+    assert MySearch.__doc__ == "A search of one's own."
+    search = MySearch(make(DAETransformer), {"sigma": [0.1, 0.5]}, cv=2).fit(X)
+    assert search.best_params_["sigma"] == 0.1
+
+
+def test_tensors(X, steps_taken):
+    model = make(DAETransformer)
+    search = GridSearchCV(model, {"sigma": [0.1, 0.5]}, cv=2, refit=False)
+    search.fit(torch.from_numpy(X.copy()))
+    expected = GridSearchCV(model, {"sigma": [0.1, 0.5]}, cv=2, refit=False).fit(X)
+    assert_same_results(search, expected)
 
 
 class Counted(TransformerMixin, BaseEstimator):

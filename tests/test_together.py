@@ -296,6 +296,41 @@ def test_one_for_each(X):
         fit_together(models, X, [range(9), range(9)])
 
 
+def test_rows_of_any_kind(X):
+    models = three(DAETransformer)
+    rows = np.arange(120).reshape(3, 40)
+    fit_together(models, X, rows)
+    assert_same(models[1], clone(models[1]).fit(X[40:80]), X)
+    again = fit_together(three(DAETransformer), X, (own for own in rows))
+    assert_same(again[1], models[1], X)
+
+
+def test_one_model_twice(X):
+    model = make(DAETransformer)
+    with pytest.raises(ValueError, match=r"twice.*clone"):
+        fit_together([model, clone(model), model], X)
+    assert not hasattr(model, "net_")
+
+
+def test_layers_that_are_frozen_or_heard_are_left_so(X, stacked):
+    models = three(DAETransformer, warm_start=True)
+    fit_together(models, X[:100])
+    stacked.clear()
+    _, frozen, watched = (model.net_.module_.encoder for model in models)
+    frozen.requires_grad_(False)
+    heard = []
+    watched.register_forward_hook(lambda *args: heard.append(1))
+    before = weights_of(frozen)
+    fit_together(models, X[:100])
+    assert not stacked
+    assert torch.equal(weights_of(frozen), before)
+    assert heard
+
+
+def weights_of(module):
+    return torch.cat([p.detach().ravel().clone() for p in module.parameters()])
+
+
 def test_no_estimators(X):
     assert fit_together([], X) == []
 

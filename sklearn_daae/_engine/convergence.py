@@ -8,8 +8,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._model.losses import BatchLoss, sliced_distance
 from .._model.objectives import (
-    AdversarialObjective,
+    ALICEObjective,
     BalancedObjective,
+    MatchingObjective,
     VariationalObjective,
 )
 from .._random import torch_generator
@@ -87,7 +88,7 @@ def _failures_of_codes(net, x, z, generator):
                 f"{divergence:.2g} nats a row. Lower beta, or leave scaling at 'auto'"
             )
         return
-    if isinstance(objective, AdversarialObjective):
+    if isinstance(objective, MatchingObjective):
         z_real = objective.prior(len(x), generator)
         reference = z_real.var(0).sum()
     else:
@@ -98,17 +99,21 @@ def _failures_of_codes(net, x, z, generator):
             "scaling and learning_rate at their defaults, lower sigma, or train for "
             "longer (max_epochs)"
         )
-    elif z_real is not None and objective.adversarial_weight > 0:
-        z_fake = objective.draw_z_fake(x, net.model_.encoder, generator)
+    elif z_real is not None and getattr(objective, "adversarial_weight", 1) > 0:
+        z_fake = objective.matched_codes(x, net.model_, generator)
         distance, _ = sliced_distance(z_fake, z_real, generator)
         other = objective.prior(len(x), generator)
         by_chance, _ = sliced_distance(other, z_real, generator)
         excess = (distance.square() - by_chance.square()).clamp_min(0).sqrt()
         deviation = z_real.var(0).mean().sqrt()
         if excess > _MOST_DISTANCE * deviation:
-            remedy = "Train for longer (max_epochs), or raise adversarial_weight"
-            if not isinstance(objective, BalancedObjective):
-                remedy += ", or use update='joint'"
+            remedy = "Train for longer (max_epochs), or "
+            if isinstance(objective, ALICEObjective):
+                remedy += "lower cycle_weight"
+            elif isinstance(objective, BalancedObjective):
+                remedy += "raise adversarial_weight"
+            else:
+                remedy += "raise adversarial_weight, or use update='joint'"
             yield (
                 f"the codes are {distance:.2g} away from the prior that they were to "
                 f"match, whose standard deviation is {deviation:.2g}, and samples are "

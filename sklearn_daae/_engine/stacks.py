@@ -60,6 +60,7 @@ def stack_key(net, training):
         or net.has_own_networks
         or net.draws_globally
         or net.callbacks
+        or net.verbose
         or training.weight is not None
         or training.source.scaling.fill is not None
         or not all(map(_is_stackable, _networks(net.module_).values()))

@@ -29,7 +29,11 @@ _PROGRESS = "n_steps_", "splitter_", "least_losses_", "history_", "callbacks_"
 def weights(net):
     """Return a copy of all weights, and of their average."""
     average = None if net.average_ is None else net.average_.state()
-    return deepcopy(net.module_.state_dict()), average
+    # Tensor by tensor: of those that are parts of a larger one, no more than the part.
+    return {
+        name: value.clone() if torch.is_tensor(value) else deepcopy(value)
+        for name, value in net.module_.state_dict().items()
+    }, average
 
 
 def load_weights(net, copy):
@@ -182,18 +186,17 @@ class TrainedBefore:
     @staticmethod
     def key(X):
         """Return what tells data from other data."""
+        if torch.is_tensor(X):
+            X = X.detach().cpu().numpy()
         return joblib.hash(X, coerce_mmap=True)
 
-    def add(self, key, model, error):
+    def add(self, key, model):
         """Keep what a model's fit on the data of a key has come to."""
         known = model.get_params(deep=False)
-        fitted = {k: v for k, v in vars(model).items() if k not in known}
-        self.ends[key] = fitted, error
+        self.ends[key] = {k: v for k, v in vars(model).items() if k not in known}
 
     def give(self, model, X):
         """Give a model what the fit on X has come to, if it is known, and say so."""
-        fitted, error = self.ends.get(self.key(X), (None, None))
-        if error is not None:
-            raise error
+        fitted = self.ends.get(self.key(X))
         vars(model).update(fitted or {})
         return fitted is not None

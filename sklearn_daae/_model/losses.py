@@ -228,13 +228,15 @@ def _mean(values, weight):
     return values.mean((-2, -1))
 
 
-def discriminator_loss(real_logits, fake_logits, weight=None):
+def discriminator_loss(real_logits, fake_logits, weight=None, real_weight=None):
     """-mean(log D(z_real)) - mean(log(1 - D(z_fake))), Algorithm 1, lines 14 and 15.
 
-    `weight` is that of the rows that z_fake encodes.
+    `weight` is that of the rows that z_fake encodes, `real_weight` of what is real.
     """
     if weight is not None:
-        weight = torch.cat([torch.ones_like(weight), weight], dim=-1)
+        if real_weight is None:
+            real_weight = torch.ones_like(weight)
+        weight = torch.cat([real_weight, weight], dim=-1)
     logits = torch.cat([-real_logits, fake_logits], dim=-2)
     return _mean(softplus(logits), weight) * 2
 

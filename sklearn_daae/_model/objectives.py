@@ -117,6 +117,10 @@ class MatchingObjective(DenoisingObjective):
         super().check(n_features, device)
         self.prior.check(device)
 
+    def matched_codes(self, x, module, generator):
+        """Return the codes of rows that are to follow the prior."""
+        return self.draw_code(x, module, generator)
+
 
 class AdversarialObjective(MatchingObjective):
     """The step of Algorithm 1, for the AAE, the DAAE and the iDAAE.
@@ -188,6 +192,9 @@ class AdversarialObjective(MatchingObjective):
         adversarial_loss = self.adversarial_loss(logits, weight)
         minimise("adversarial", adversarial_loss)  # 18, 19
         return reconstruction_loss, loss, adversarial_loss
+
+    def matched_codes(self, x, module, generator):
+        return self.draw_z_fake(x, module.encoder, generator)
 
     def draw_z_fake(self, x, encoder, generator, x_tilde=None):
         """Return what is matched to the prior: codes of x_tilde, or means of M."""
@@ -414,10 +421,18 @@ class ALICEObjective(GaussianEncoding, MatchingObjective):
 
     def step(self, x, *, module, criterion, generator, minimise):
         n, weight = x.shape[-2], criterion.weight
-        # A copy, for an encoder that works in place.
+        # Copies, for networks that work in place.
         z = self.draw_code(x.clone(), module, generator)
         z_real = self.prior(n, generator)
-        x_fake = module.loss.activate(module.decoder(z_real)).float()
+        x_fake = module.loss.activate(module.decoder(z_real.clone())).float()
+        out = module.decoder(z.clone()).float()
+        reconstruction_loss = cycle = criterion(out, x)
+        x_hat = module.loss.activate(out)
+        if criterion.observed is not None:
+            # What fills a gap would tell rows from samples: here their reconstruction.
+            x = torch.where(criterion.observed, x, x_hat.detach())
+            x_hat = torch.where(criterion.observed, x_hat, x)
+
         pairs = torch.cat([_beside(x_fake, z_real), _beside(x, z)], dim=-2)
 
         def judge(pairs):
@@ -430,12 +445,8 @@ class ALICEObjective(GaussianEncoding, MatchingObjective):
         # Each is to be taken for the other.
         adversarial_loss = self.adversarial_loss(encoded, weight)
         adversarial_loss = adversarial_loss + self.adversarial_loss(-decoded)
-
-        out = module.decoder(z)
-        reconstruction_loss = cycle = criterion(out.float(), x)
         losses = [reconstruction_loss, dis_loss, adversarial_loss]
         if self.cycle_loss == "adversarial":
-            x_hat = module.loss.activate(out).float()
             cycle_loss, cycle = self._compare(x, x_hat, module, weight, minimise)
             losses += [cycle_loss, cycle]
         minimise("reconstruction", adversarial_loss + self.cycle_weight * cycle)
@@ -450,7 +461,7 @@ class ALICEObjective(GaussianEncoding, MatchingObjective):
 
         both = judge(torch.cat([same, other.detach()], dim=-2))
         real, fake = both.tensor_split([x.shape[-2]], dim=-2)
-        loss = discriminator_loss(real, fake, weight)
+        loss = discriminator_loss(real, fake, weight, real_weight=weight)
         minimise("cycle_discriminator", loss)
         return loss, self.adversarial_loss(judge(other), weight)
 
