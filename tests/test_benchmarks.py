@@ -31,6 +31,8 @@ from benchmarks.paper.data import load_digits_splits
 from benchmarks.paper.protocol import settings_of
 from benchmarks.paper.tables import Part
 from benchmarks.speed import page as speed_page
+from benchmarks.value import ablation
+from benchmarks.value.datasets import Dataset
 from sklearn_daae.datasets import _celeba
 from sklearn_daae.datasets._archives import Archive
 
@@ -412,3 +414,32 @@ def test_an_archive_in_the_layout_of_celeba(tmp_path, monkeypatch):
     assert {path.stem for path in (tmp_path / "charts").iterdir()} == {
         f"{name}-celeba" for name in ("fig8", "fig9", "fig10", "fig15")
     }
+
+
+def test_the_ablation(tmp_path, monkeypatch, capsys):
+    """Of all variants there are, on a few rows, and not measured twice."""
+    X, y = load_digits(return_X_y=True)
+    data = Dataset(X[:200].astype(np.float32), y[:200], 3, is_image=True)
+    monkeypatch.setattr(ablation, "load", lambda name: data)
+    monkeypatch.setattr(ablation, "DATASETS", ("digits",))
+    monkeypatch.setattr(ablation, "SEEDS", (0, 1))
+    whole = ablation.variants(3, 0)
+    assert len(whole) == len({repr(model) for model in whole.values()}) == 15
+    few = [("DAAE", "joint", "mixed"), ("DAE", "", "fixed")]
+    monkeypatch.setattr(
+        ablation,
+        "variants",
+        lambda k, seed: {key: whole[key].set_params(max_epochs=2) for key in few},
+    )
+    path = tmp_path / "ablation.json"
+    monkeypatch.setattr(sys, "argv", ["ablation", "--results", str(path)])
+    for _ in range(2):
+        ablation.main()
+    out = capsys.readouterr().out
+    assert out.count("digits, 1: ") == 1
+    (line,) = [
+        line for line in out.splitlines()[-4:] if line.startswith("| DAE, fixed")
+    ]
+    cells = [cell.strip() for cell in line.split("|")[2:-1]]
+    assert [bool(cell) for cell in cells] == [True] * 4 + [False] + [True] * 2
+    assert all("±" in cell for cell in cells if cell)

@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import torch
+from torch.optim.adam import adam
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .._checks import split_choice
@@ -158,3 +159,134 @@ class RunningAverage:
 
 def _tensors(module):
     return [*module.parameters(), *module.buffers()]
+
+
+# What of each model's Adam its update takes.
+_NUMBERS_OF_ADAM = "lr", "betas", "eps", "weight_decay"
+
+
+class StackedOptimizer:
+    """Moves weights that are side by side as the optimisers of each model would.
+
+    Parameters
+    ----------
+    own : list of torch.optim.Optimizer
+        Those of each model, for one update.
+
+    paces : list
+        Of each model what it has in common with those that take steps when it does.
+    """
+
+    def __init__(self, own, paces):
+        self.own = own
+        self.paces = paces
+        self.groups = [group for optimizer in own for group in optimizer.param_groups]
+        self.is_plain = all(
+            isinstance(optimizer, torch.optim.Adam) for optimizer in own
+        ) and all(
+            group["fused"]
+            and not (group["amsgrad"] or group["maximize"])
+            and not group.get("decoupled_weight_decay")
+            for group in self.groups
+        )
+        # What Adam keeps of all models, once they have moved, and which of them are
+        # moved by one call, for good.
+        self.state = None
+        self.runs = []
+
+    def of(self, part, parameters):
+        """Return what moves the weights of a part of the models."""
+        return _PartOfOptimizer(self, part, parameters)
+
+    @torch.no_grad()
+    def step(self, part, parameters):
+        """Move the weights of some models, those that have a gradient."""
+        if self.is_plain and self.state is None:
+            self._read_state()
+        if self.state is None:
+            self._step_each(part, parameters)
+            return
+        moved = [j for j, p in enumerate(parameters) if p.grad is not None]
+        for run in self.runs:
+            if not part.start <= run.start < part.stop:
+                continue
+            within = slice(run.start - part.start, run.stop - part.start)
+            group = self.groups[run.start]
+            adam(
+                [parameters[j].detach()[within] for j in moved],
+                [parameters[j].grad[within] for j in moved],
+                [self.state["exp_avg"][j][run] for j in moved],
+                [self.state["exp_avg_sq"][j][run] for j in moved],
+                [],
+                # Which it counts up, for all of them.
+                [self.state["step"][j][run.start] for j in moved],
+                fused=True,
+                amsgrad=False,
+                maximize=False,
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                lr=group["lr"],
+                eps=group["eps"],
+                weight_decay=group["weight_decay"],
+            )
+
+    def release(self):
+        """Give each model what its optimiser keeps, in memory of its own."""
+        for run in self.runs:
+            for counts in self.state["step"]:
+                counts[run] = counts[run.start].clone()
+        for optimizer in self.own:
+            for state in optimizer.state.values():
+                tensors = {k: v for k, v in state.items() if torch.is_tensor(v)}
+                state.update({name: t.clone() for name, t in tensors.items()})
+
+    def _step_each(self, part, parameters):
+        for k, optimizer in enumerate(self.own[part]):
+            (group,) = optimizer.param_groups
+            for parameter, stacked in zip(group["params"], parameters, strict=True):
+                parameter.grad = None if stacked.grad is None else stacked.grad[k]
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def _read_state(self):
+        """Lay the state of all models side by side, once they have one."""
+        states = [
+            [optimizer.state.get(p) for p in group["params"]]
+            for optimizer, group in zip(self.own, self.groups, strict=True)
+        ]
+        if not all(map(all, states)):
+            return
+        self.state = {
+            name: [
+                torch.stack([of[name] for of in each])
+                for each in zip(*states, strict=True)
+            ]
+            for name in ("exp_avg", "exp_avg_sq", "step")
+        }
+        for name, of_parameters in self.state.items():
+            for j, stacked in enumerate(of_parameters):
+                for own, part in zip(states, stacked, strict=True):
+                    own[j][name] = part
+        counts = torch.stack(self.state["step"], 1).tolist()
+        ways = [
+            (counts[k], pace, *(group[name] for name in _NUMBERS_OF_ADAM))
+            for k, (group, pace) in enumerate(zip(self.groups, self.paces, strict=True))
+        ]
+        starts = [k for k in range(len(ways)) if k == 0 or ways[k] != ways[k - 1]]
+        self.runs = [*map(slice, starts, [*starts[1:], len(ways)])]
+
+
+class _PartOfOptimizer:
+    """Moves the weights of a part of the models."""
+
+    def __init__(self, optimizer, part, parameters):
+        self.optimizer, self.part, self.parameters = optimizer, part, parameters
+
+    @property
+    def param_groups(self):
+        """Those of the optimisers of each model."""
+        return self.optimizer.groups[self.part]
+
+    def step(self):
+        """Move those that have a gradient."""
+        self.optimizer.step(self.part, self.parameters)

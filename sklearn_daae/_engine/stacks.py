@@ -11,7 +11,6 @@ from copy import copy
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.adam import adam
 
 from .._model.corruption import Space
 from .._model.networks import ACTIVATIONS, MultilayerPerceptron, WithShortcut
@@ -26,6 +25,7 @@ from .._model.scaling import Scaling
 from .._random import Generators
 from .cpu import has_hooks
 from .cuda import RecordedStep
+from .optimizers import StackedOptimizer
 from .steps import LEAST_WEIGHTS, PlainStep, Training, make_step
 
 # Those that compute on the last two axes. A subclass may not.
@@ -38,7 +38,6 @@ _OBJECTIVES = (
 )
 # What of an objective may differ from model to model.
 _NUMBERS = "adversarial_weight", "beta", "cycle_weight"
-_NUMBERS_OF_ADAM = "lr", "betas", "eps", "weight_decay"
 _NETWORKS = "encoder", "decoder", "discriminator", "cycle_discriminator"
 _WITHOUT_WEIGHTS = tuple(ACTIVATIONS.values())
 _MOST_ON_CPU = 64
@@ -131,7 +130,7 @@ class Stack:
         # Rates that are equal stay so, if they decay alike.
         paces = [(p, n.learning_rate_decay) for p, n in zip(paces, nets, strict=True)]
         self.optimizers = {
-            name: _StackedOptimizer(
+            name: StackedOptimizer(
                 [net.optimizer_.optimizers[name] for net in nets], paces
             )
             for name in nets[0].objective.updates
@@ -298,130 +297,3 @@ def _side_by_side(values):
     """Return numbers, or arrays of one for each feature, with an axis of models."""
     rows = np.broadcast_arrays(*(np.atleast_1d(value) for value in values))
     return np.stack(rows)[:, None]
-
-
-class _StackedOptimizer:
-    """Moves weights that are side by side as the optimisers of each model would.
-
-    Parameters
-    ----------
-    own : list of torch.optim.Optimizer
-        Those of each model, for one update.
-
-    paces : list
-        Of each model what it has in common with those that take steps when it does.
-    """
-
-    def __init__(self, own, paces):
-        self.own = own
-        self.paces = paces
-        self.groups = [group for optimizer in own for group in optimizer.param_groups]
-        self.is_plain = all(
-            isinstance(optimizer, torch.optim.Adam) for optimizer in own
-        ) and all(
-            group["fused"]
-            and not (group["amsgrad"] or group["maximize"])
-            and not group.get("decoupled_weight_decay")
-            for group in self.groups
-        )
-        # What Adam keeps of all models, once they have moved, and which of them are
-        # moved by one call, for good.
-        self.state = None
-        self.runs = []
-
-    def of(self, part, parameters):
-        """Return what moves the weights of a part of the models."""
-        return _PartOfOptimizer(self, part, parameters)
-
-    @torch.no_grad()
-    def step(self, part, parameters):
-        """Move the weights of some models, those that have a gradient."""
-        if self.is_plain and self.state is None:
-            self._read_state()
-        if self.state is None:
-            self._step_each(part, parameters)
-            return
-        moved = [j for j, p in enumerate(parameters) if p.grad is not None]
-        for run in self.runs:
-            if not part.start <= run.start < part.stop:
-                continue
-            within = slice(run.start - part.start, run.stop - part.start)
-            group = self.groups[run.start]
-            adam(
-                [parameters[j].detach()[within] for j in moved],
-                [parameters[j].grad[within] for j in moved],
-                [self.state["exp_avg"][j][run] for j in moved],
-                [self.state["exp_avg_sq"][j][run] for j in moved],
-                [],
-                # Which it counts up, for all of them.
-                [self.state["step"][j][run.start] for j in moved],
-                fused=True,
-                amsgrad=False,
-                maximize=False,
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                lr=group["lr"],
-                eps=group["eps"],
-                weight_decay=group["weight_decay"],
-            )
-
-    def release(self):
-        """Give each model what its optimiser keeps, in memory of its own."""
-        for run in self.runs:
-            for counts in self.state["step"]:
-                counts[run] = counts[run.start].clone()
-        for optimizer in self.own:
-            for state in optimizer.state.values():
-                tensors = {k: v for k, v in state.items() if torch.is_tensor(v)}
-                state.update({name: t.clone() for name, t in tensors.items()})
-
-    def _step_each(self, part, parameters):
-        for k, optimizer in enumerate(self.own[part]):
-            (group,) = optimizer.param_groups
-            for parameter, stacked in zip(group["params"], parameters, strict=True):
-                parameter.grad = None if stacked.grad is None else stacked.grad[k]
-            optimizer.step()
-            optimizer.zero_grad()
-
-    def _read_state(self):
-        """Lay the state of all models side by side, once they have one."""
-        states = [
-            [optimizer.state.get(p) for p in group["params"]]
-            for optimizer, group in zip(self.own, self.groups, strict=True)
-        ]
-        if not all(map(all, states)):
-            return
-        self.state = {
-            name: [
-                torch.stack([of[name] for of in each])
-                for each in zip(*states, strict=True)
-            ]
-            for name in ("exp_avg", "exp_avg_sq", "step")
-        }
-        for name, of_parameters in self.state.items():
-            for j, stacked in enumerate(of_parameters):
-                for own, part in zip(states, stacked, strict=True):
-                    own[j][name] = part
-        counts = torch.stack(self.state["step"], 1).tolist()
-        ways = [
-            (counts[k], pace, *(group[name] for name in _NUMBERS_OF_ADAM))
-            for k, (group, pace) in enumerate(zip(self.groups, self.paces, strict=True))
-        ]
-        starts = [k for k in range(len(ways)) if k == 0 or ways[k] != ways[k - 1]]
-        self.runs = [*map(slice, starts, [*starts[1:], len(ways)])]
-
-
-class _PartOfOptimizer:
-    """Moves the weights of a part of the models."""
-
-    def __init__(self, optimizer, part, parameters):
-        self.optimizer, self.part, self.parameters = optimizer, part, parameters
-
-    @property
-    def param_groups(self):
-        """Those of the optimisers of each model."""
-        return self.optimizer.groups[self.part]
-
-    def step(self):
-        """Move those that have a gradient."""
-        self.optimizer.step(self.part, self.parameters)
