@@ -13,8 +13,9 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sklearn_daae import DAAETransformer
-from sklearn_daae._engine import cuda, steps
+from sklearn_daae._engine import cuda, stacks, steps
 from sklearn_daae._random import Generators
+from sklearn_daae.model_selection import fit_together
 
 from .conftest import SMALL, WatchesGradients, make, needs_cuda, weights
 
@@ -142,6 +143,39 @@ def test_replays_take_the_place_of_steps(monkeypatch, n_models):
     assert sorted(replayed) == [3] * 2 + [4] * 7
     assert registered == generators * 2
     assert (group["capturable"], group["lr"]) == (False, 0.25)
+
+
+class TakesStepsAsRecorded(cuda.RecordedStep):
+    """Takes each step as one is when it is recorded, with rates that are tensors."""
+
+    def __call__(self, *batch):
+        shape = batch[0].shape
+        self.n_taken[shape] = self.n_taken.get(shape, 0) + 1
+        if self.n_taken[shape] <= 3:
+            return self.step(*batch)
+        with self._recordable():
+            return self.step(*batch)
+
+
+def test_steps_of_many_models_can_be_recorded(X, monkeypatch):
+    """Of rates that differ and decay, and of epochs that are not as long."""
+    settings = {"batch_size": 16, "max_epochs": 4}
+    models = [
+        make(DAAETransformer, **settings, random_state=0, learning_rate_decay=0.5),
+        make(DAAETransformer, **settings, random_state=1),
+        make(DAAETransformer, **settings, random_state=2, learning_rate=1e-3),
+        make(DAAETransformer, **settings, random_state=3, learning_rate_decay=0.5),
+    ]
+    arrays = [X[:100], X[:117], X[:117], X[:100]]
+    alone = [clone(m).fit(rows) for m, rows in zip(models, arrays, strict=True)]
+    for module in (steps, stacks):
+        monkeypatch.setattr(module, "RecordedStep", TakesStepsAsRecorded)
+    monkeypatch.setenv("SKLEARN_DAAE_STEP", "cuda")
+    fit_together(models, arrays)
+    for model, other in zip(models, alone, strict=True):
+        np.testing.assert_allclose(weights(model), weights(other), atol=1e-6)
+        ours, theirs = (m.net_.optimizer_.param_groups for m in (model, other))
+        assert [g["lr"] for g in ours] == [g["lr"] for g in theirs]
 
 
 def test_a_recording_that_fails_is_undone(monkeypatch):
