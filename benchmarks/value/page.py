@@ -11,6 +11,8 @@ import numpy as np
 
 from benchmarks._records import markdown_table
 from benchmarks.value.__main__ import RESULTS, SPECIALISTS
+from benchmarks.value.ablation import RESULTS as ABLATION
+from benchmarks.value.ablation import tables
 from benchmarks.value.datasets import DATASETS
 from benchmarks.value.measures import DAMAGES
 from benchmarks.value.models import BASELINES, MODELS, OURS
@@ -156,6 +158,7 @@ def page(folder=RESULTS):
         denoising=table(records, "error, damaged", 3, everything),
         anomalies=table(records, "anomalies", 3, everything),
         seconds=table(records, "seconds", 2),
+        ablation=tables(json.loads(ABLATION.read_text())),
         machines="; ".join(sorted(machines)),
     )
 
