@@ -39,11 +39,6 @@ def passes_callbacks_on(estimator, depth):
     return any(limit is None or limit >= depth for limit in limits)
 
 
-def checked_splitter(search):
-    """Return the splitter of a search that is being fitted."""
-    return search._checked_cv_orig
-
-
 __all__ = [
     "CallbackSupportMixin",
     "Interval",
@@ -51,7 +46,6 @@ __all__ = [
     "StrOptions",
     "check_feature_names_in",
     "check_sample_weight",
-    "checked_splitter",
     "has_callbacks",
     "passes_callbacks_on",
     "safe_indexing",

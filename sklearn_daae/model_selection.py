@@ -11,8 +11,9 @@ import numpy as np
 import sklearn.model_selection
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_memory
 
@@ -23,7 +24,6 @@ from ._engine.stacks import most_at_once, stack_key
 from ._engine.state import TrainedBefore
 from ._engine.trainer import learning
 from ._sklearn_compat import (
-    checked_splitter,
     has_callbacks,
     passes_callbacks_on,
     safe_indexing,
@@ -388,6 +388,7 @@ class _Together:
     """A search that trains autoencoders of its candidates and folds together."""
 
     estimator: BaseEstimator
+    cv: Any
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -408,9 +409,13 @@ class _Together:
         self._trains_together = not (
             params.keys() - {"groups"} or passes_callbacks_on(self, depth)
         )
+        given = self.cv
         try:
+            is_classification = is_classifier(self.estimator)
+            self.cv = check_cv(given, y, classifier=is_classification)
             return super().fit(X, y, **params)  # type: ignore[misc]
         finally:
+            self.cv = given
             del self._trains_together
 
     def _run_search(self, evaluate_candidates, *, callback_ctx=None):
@@ -422,8 +427,7 @@ class _Together:
                     candidate_params, cv, more_results, **options
                 )
             candidates = [_Candidate(candidate) for candidate in candidate_params]
-            cv = cv or checked_splitter(self)
-            cv = _TrainingSplitter(cv, self.estimator, candidates)
+            cv = _TrainingSplitter(cv or self.cv, self.estimator, candidates)
             results = evaluate_candidates(candidates, cv, more_results, **options)
             results["params"][:] = map(dict, results["params"])
             return results
