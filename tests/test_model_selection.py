@@ -11,7 +11,6 @@ from scipy.stats import uniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GroupKFold, KFold, ShuffleSplit, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -225,7 +224,7 @@ def test_steps_before_are_fitted_once(X, y, tmp_path, with_memory, steps_taken):
         PCA(20, random_state=0),
         model,
         MinMaxScaler(),
-        LogisticRegression(),
+        SVC(),
         memory=Memory(tmp_path, verbose=0) if with_memory else None,
     )
     grid = {"daaetransformer__sigma": [0.1, 0.5], "counted__factor": [1.0, 2.0]}
