@@ -13,7 +13,7 @@ from benchmarks._records import markdown_table
 from benchmarks.paper.charts import draw as draw_charts
 from benchmarks.paper.protocols import protocols
 from benchmarks.paper.records import figures_of, read_records
-from benchmarks.paper.tables import OMNIGLOT_STEPS, TABLES
+from benchmarks.paper.tables import OMNIGLOT_STEPS, STAND_INS, TABLES
 
 PAGE = Path(__file__).parents[2] / "doc" / "paper_results.md"
 PICTURES = PAGE.parent / "images" / "paper"
@@ -325,7 +325,8 @@ def caption(path):
     figure, dataset, *training = path.stem.split("-")
     words = [figure.replace("fig", "Figure "), dataset]
     if training:  # the charts are of all models
-        words += next(p.models for p in TABLES[figure] if p.dataset == dataset)
+        of = STAND_INS.get(dataset, dataset)
+        words += next(p.models for p in TABLES[figure] if p.dataset == of)
         told = [t for t in training if t == "defaults" or t.endswith("epochs")]
         words += [t.replace("epochs", " epochs") for t in told]
         words += ["CPU budget"] if "cpu_budget" in training else []
