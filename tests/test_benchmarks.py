@@ -443,3 +443,21 @@ def test_the_ablation(tmp_path, monkeypatch, capsys):
     cells = [cell.strip() for cell in line.split("|")[2:-1]]
     assert [bool(cell) for cell in cells] == [True] * 4 + [False] + [True] * 2
     assert all("±" in cell for cell in cells if cell)
+
+
+def test_the_defaults_in_place_of_the_papers_settings():
+    """Of every model but those that have none, and but for what tells them apart."""
+    (part,) = paper.parts_of("fig5", "faces", defaults=True)
+    assert part.models == ("AAE_defaults", "iDAAE_M5_defaults")
+    models = protocols.protocols()["celeba"].tuned
+    model = models["iDAAE_sigma0.1_defaults"]
+    assert (model.sigma, model.M, model.update) == (0.1, 10, "joint")
+    assert model.network[0] == "conv" or model.network == "conv"
+    assert not [name for name in models if "PCA" in name or "summed" in name]
+    parts = paper.parts_of("table6", defaults=True)
+    names = {name for part in parts for name in part.models}
+    assert {"DAAE_defaults", "DVAE_defaults"} < names
+    assert all(name.endswith("_defaults") for name in names)
+    path = Path("fig5-faces-defaults-49epochs-float32.png")
+    expected = "Figure 5, faces, AAE, iDAAE_M5, defaults, 49 epochs"
+    assert paper_page.caption(path) == expected
