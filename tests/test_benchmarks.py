@@ -452,7 +452,7 @@ def test_the_defaults_in_place_of_the_papers_settings():
     models = protocols.protocols()["celeba"].tuned
     model = models["iDAAE_sigma0.1_defaults"]
     assert (model.sigma, model.M, model.update) == (0.1, 10, "joint")
-    assert model.network[0] == "conv" or model.network == "conv"
+    assert model.network == "conv"
     assert not [name for name in models if "PCA" in name or "summed" in name]
     parts = paper.parts_of("table6", defaults=True)
     names = {name for part in parts for name in part.models}
