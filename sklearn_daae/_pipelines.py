@@ -1,12 +1,16 @@
-"""Finding an autoencoder in a pipeline or a search, and seeding what may be one."""
+"""Autoencoders in pipelines and searches: finding one, seeding it, and known steps."""
 
+from copy import deepcopy
+
+import joblib
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, check_memory
 
 from ._base import BaseAutoencoder
+from ._engine.state import TrainedBefore
 
 
 def find_autoencoder(estimator, X):
@@ -76,3 +80,51 @@ def _holds_autoencoder(estimator):
     if isinstance(estimator, Pipeline):
         return any(map(_holds_autoencoder, estimator))
     return isinstance(estimator, BaseAutoencoder)
+
+
+class KnownSteps:
+    """The memory of a pipeline that knows steps which were fitted for all candidates.
+
+    Parameters
+    ----------
+    own : str, object with the interface of joblib.Memory, or None
+        The memory that the pipeline has: of what is not known here.
+
+    fitted : dict
+        What steps have come to, by them and what they were fitted on.
+
+    trained : TrainedBefore, default=None
+        What autoencoders have come to.
+
+    keeps : dict, default=None
+        Where to keep all that is asked for.
+    """
+
+    def __init__(self, own, fitted, trained=None, keeps=None):
+        self.own = own
+        self.fitted = fitted
+        self.trained = trained
+        self.keeps = keeps
+
+    def cache(self, fit, **options):
+        """Return a function that fits a step, unless it is fitted already."""
+        otherwise = check_memory(self.own).cache(fit, **options)
+
+        def fitted(step, X, y, *args, **params):
+            if isinstance(step, BaseAutoencoder):
+                # Pipelines with a memory clone their steps, which then hold no more.
+                step.set_params(**{TrainedBefore.parameter: self.trained})
+                return fit(step, X, y, *args, **params)
+            try:
+                key = joblib.hash((step, X, y), coerce_mmap=True)
+            except Exception:  # it cannot be pickled
+                return otherwise(step, X, y, *args, **params)
+            if key in self.fitted:
+                ended = deepcopy(self.fitted[key])
+            else:
+                ended = otherwise(step, X, y, *args, **params)
+            if self.keeps is not None:
+                self.keeps[key] = self.fitted.get(key) or deepcopy(ended)
+            return ended
+
+        return fitted

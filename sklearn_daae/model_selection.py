@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from copy import deepcopy
 from typing import Any, Self
 
 import joblib
@@ -15,7 +14,6 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_memory
 
 from ._base import BaseAutoencoder
 from ._device import resolve_device
@@ -23,6 +21,7 @@ from ._engine.courses import train, train_together
 from ._engine.stacks import most_at_once, stack_key
 from ._engine.state import TrainedBefore
 from ._engine.trainer import learning
+from ._pipelines import KnownSteps
 from ._sklearn_compat import (
     has_callbacks,
     passes_callbacks_on,
@@ -275,7 +274,7 @@ def _train_candidates(base, candidates, splits, X, y):
             continue
         candidate.trained[f"{path}{TrainedBefore.parameter}"] = trained
         if path:
-            candidate.trained["memory"] = _Memory(estimator.memory, fitted, trained)
+            candidate.trained["memory"] = KnownSteps(estimator.memory, fitted, trained)
         keys = [key for _, key in rows]
         for X_train, key in rows:
             if model.random_state is None:  # another one each time
@@ -327,61 +326,13 @@ class _Upstream:
             own = {}
             if before:
                 steps = clone(Pipeline([*before, ("end", "passthrough")]))
-                memory = _Memory(estimator.memory, self.fitted, keeps=own)
+                memory = KnownSteps(estimator.memory, self.fitted, keeps=own)
                 X = steps.set_params(memory=memory).fit_transform(X, y)
                 self.fitted.update(own)
             self.seen[which] = X, TrainedBefore.key(X), own
         X, key, own = self.seen[which]
         fitted.update(own)
         return X, key
-
-
-class _Memory:
-    """The memory of a pipeline that knows steps which were fitted for all candidates.
-
-    Parameters
-    ----------
-    own : str, object with the interface of joblib.Memory, or None
-        The memory that the pipeline has: of what is not known here.
-
-    fitted : dict
-        What steps have come to, by them and what they were fitted on.
-
-    trained : TrainedBefore, default=None
-        What autoencoders have come to.
-
-    keeps : dict, default=None
-        Where to keep all that is asked for.
-    """
-
-    def __init__(self, own, fitted, trained=None, keeps=None):
-        self.own = own
-        self.fitted = fitted
-        self.trained = trained
-        self.keeps = keeps
-
-    def cache(self, fit, **options):
-        """Return a function that fits a step, unless it is fitted already."""
-        otherwise = check_memory(self.own).cache(fit, **options)
-
-        def fitted(step, X, y, *args, **params):
-            if isinstance(step, BaseAutoencoder):
-                # Pipelines with a memory clone their steps, which then hold no more.
-                step.set_params(**{TrainedBefore.parameter: self.trained})
-                return fit(step, X, y, *args, **params)
-            try:
-                key = joblib.hash((step, X, y), coerce_mmap=True)
-            except Exception:  # it cannot be pickled
-                return otherwise(step, X, y, *args, **params)
-            if key in self.fitted:
-                ended = deepcopy(self.fitted[key])
-            else:
-                ended = otherwise(step, X, y, *args, **params)
-            if self.keeps is not None:
-                self.keeps[key] = self.fitted.get(key) or deepcopy(ended)
-            return ended
-
-        return fitted
 
 
 class _Together:
