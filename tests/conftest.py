@@ -20,6 +20,7 @@ from sklearn_daae import (
     VAETransformer,
     iDAAETransformer,
 )
+from sklearn_daae._engine.stacks import Stack
 
 # Test processes side by side must not each take all cores.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -133,6 +134,20 @@ def data_home():
     if home is None or not Path(home).is_dir():
         pytest.skip("SKLEARN_DAAE_DATA does not name the folder of the data sets")
     return Path(home)
+
+
+@pytest.fixture
+def stacked(monkeypatch):
+    """Return how many models each step has moved, at each step of a stack."""
+    counts = []
+    step = Stack.step
+
+    def counted(self, start, x):
+        counts.append(len(x))
+        return step(self, start, x)
+
+    monkeypatch.setattr(Stack, "step", counted)
+    return counts
 
 
 def weights(model):

@@ -36,20 +36,6 @@ TIMES = {"mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"}
 
 
 @pytest.fixture
-def steps_taken(monkeypatch):
-    """Return how many models each step of a stack has moved."""
-    counts = []
-    step = Stack.step
-
-    def counted(self, start, x):
-        counts.append(len(x))
-        return step(self, start, x)
-
-    monkeypatch.setattr(Stack, "step", counted)
-    return counts
-
-
-@pytest.fixture
 def pipeline():
     model = DAAETransformer(**{**SMALL, "batch_size": 20})
     return Pipeline([("daae", model), ("svm", SVC())])
@@ -82,10 +68,10 @@ def assert_same_results(ours, theirs, tolerance=1e-6):
             assert list(ours[name]) == list(theirs[name]), name
 
 
-def test_grid_search_of_a_pipeline(pipeline, X, y, steps_taken):
+def test_grid_search_of_a_pipeline(pipeline, X, y, stacked):
     ours, theirs = both("GridSearchCV", pipeline, GRID, cv=3)
     ours.fit(X, y)
-    assert max(steps_taken) == 4 * 3
+    assert max(stacked) == 4 * 3
     theirs.fit(X, y)
     assert_same_results(ours, theirs)
     assert ours.best_params_ == theirs.best_params_
@@ -101,52 +87,52 @@ def test_grid_search_of_a_pipeline(pipeline, X, y, steps_taken):
 
 
 @pytest.mark.parametrize("kind", ["alone", "last"])
-def test_an_autoencoder_that_scores_itself(X, steps_taken, kind):
+def test_an_autoencoder_that_scores_itself(X, stacked, kind):
     model = make(DAETransformer, batch_size=50)
     prefix = ""
     if kind == "last":
         model, prefix = Pipeline([("scale", MinMaxScaler()), ("dae", model)]), "dae__"
     ours, theirs = both("GridSearchCV", model, {f"{prefix}sigma": [0.1, 0.9]}, cv=2)
     ours.fit(X)
-    assert set(steps_taken) == {4}
+    assert set(stacked) == {4}
     assert_same_results(ours, theirs.fit(X), 1e-4)
 
 
-def test_randomized_search(pipeline, X, y, steps_taken):
+def test_randomized_search(pipeline, X, y, stacked):
     settings = {"n_iter": 3, "cv": 2, "random_state": 0}
     distributions = {"daae__sigma": uniform(0, 1), "svm__C": [1, 10]}
     ours, theirs = both("RandomizedSearchCV", pipeline, distributions, **settings)
     ours.fit(X, y)
-    assert max(steps_taken) == 6
+    assert max(stacked) == 6
     assert_same_results(ours, theirs.fit(X, y))
 
 
 @pytest.mark.parametrize("resource", ["n_samples", "daae__max_epochs"])
-def test_halving_search(pipeline, X, y, steps_taken, resource):
+def test_halving_search(pipeline, X, y, stacked, resource):
     settings = {"cv": 2, "random_state": 0, "factor": 2, "resource": resource}
     if resource != "n_samples":
         settings |= {"max_resources": 4, "min_resources": 1}
     ours, theirs = both("HalvingGridSearchCV", pipeline, GRID, **settings)
     ours.fit(X, y)
-    assert max(steps_taken) == 4 * 2
+    assert max(stacked) == 4 * 2
     theirs.fit(X, y)
     assert ours.n_resources_ == theirs.n_resources_
     assert_same_results(ours, theirs)
     assert ours.best_params_ == theirs.best_params_
 
 
-def test_parameters_behind_share_a_training(pipeline, X, y, steps_taken):
+def test_parameters_behind_share_a_training(pipeline, X, y, stacked):
     grid = {"daae__sigma": [0.1, 0.5], "svm__C": [0.1, 1, 10], "svm__gamma": [1, 2]}
     ours, theirs = both("GridSearchCV", pipeline, grid, cv=2)
     ours.fit(X, y)
-    assert max(steps_taken) == 2 * 2
+    assert max(stacked) == 2 * 2
     assert_same_results(ours, theirs.fit(X, y))
 
 
-def test_models_without_a_seed_share_none(pipeline, X, y, steps_taken):
+def test_models_without_a_seed_share_none(pipeline, X, y, stacked):
     pipeline.set_params(daae__random_state=None)
     GridSearchCV(pipeline, {"svm__C": [1, 10]}, cv=2, refit=False).fit(X, y)
-    assert max(steps_taken) == 4
+    assert max(stacked) == 4
     rows = np.arange(len(X))
     search = GridSearchCV(
         make(DAETransformer, random_state=None), {"sigma": [0.1]}, cv=[(rows, rows)] * 3
@@ -162,12 +148,12 @@ class Supervised(DAETransformer):
         return super().fit(X)
 
 
-def test_models_with_a_fit_of_their_own(X, y, steps_taken):
+def test_models_with_a_fit_of_their_own(X, y, stacked):
     model = Supervised(**make(DAETransformer).get_params())
     ours, theirs = both("GridSearchCV", model, {"sigma": [0.1, 0.5]}, cv=2)
     ours.set_params(scoring=lambda model, X, y: model.n_classes_).fit(X, y)
     theirs.set_params(scoring=lambda model, X, y: model.n_classes_).fit(X, y)
-    assert not steps_taken
+    assert not stacked
     assert_same_results(ours, theirs)
 
 
@@ -181,7 +167,7 @@ def test_a_search_of_ones_own(X):
     assert search.best_params_["sigma"] == 0.1
 
 
-def test_tensors(X, steps_taken):
+def test_tensors(X, stacked):
     model = make(DAETransformer)
     search = GridSearchCV(model, {"sigma": [0.1, 0.5]}, cv=2, refit=False)
     search.fit(torch.from_numpy(X.copy()))
@@ -216,7 +202,7 @@ class ChangesInPlace(Counted):
 
 
 @pytest.mark.parametrize("with_memory", [False, True])
-def test_steps_before_are_fitted_once(X, y, tmp_path, with_memory, steps_taken):
+def test_steps_before_are_fitted_once(X, y, tmp_path, with_memory, stacked):
     model = DAAETransformer(**{**SMALL, "batch_size": 20})
     pipeline = make_pipeline(
         Counted(),
@@ -233,12 +219,12 @@ def test_steps_before_are_fitted_once(X, y, tmp_path, with_memory, steps_taken):
     ours.fit(X, y)
     # The two of them, for either factor and in every fold.
     assert Counted.n_fits == 2 * 2 * 3
-    assert max(steps_taken) == 4 * 3
-    assert len(steps_taken) == 2 * 10  # trained but once
+    assert max(stacked) == 4 * 3
+    assert len(stacked) == 2 * 10  # trained but once
     assert_same_results(ours, theirs.set_params(estimator__memory=None).fit(X, y))
 
 
-def test_candidates_that_replace_steps(pipeline, X, y, steps_taken):
+def test_candidates_that_replace_steps(pipeline, X, y, stacked):
     """Other autoencoders, which form stacks of their own, other steps, or none."""
     others = [
         DAAETransformer(**SMALL),
@@ -249,7 +235,7 @@ def test_candidates_that_replace_steps(pipeline, X, y, steps_taken):
     ]
     ours, theirs = both("GridSearchCV", pipeline, {"daae": others}, cv=2)
     ours.fit(X, y)
-    assert set(steps_taken) == {2}
+    assert set(stacked) == {2}
     theirs.fit(X, y)
     for name in ("split0_test_score", "split1_test_score"):
         assert_allclose(ours.cv_results_[name], theirs.cv_results_[name])
@@ -337,7 +323,7 @@ class TellsApart(SVC):
         return super().fit(X, y, sample_weight)
 
 
-def test_metadata_is_routed(pipeline, X, y, steps_taken):
+def test_metadata_is_routed(pipeline, X, y, stacked):
     """To the steps that ask for it; then nothing is trained together."""
     weight = np.random.default_rng(0).uniform(size=len(y))
     with sklearn.config_context(enable_metadata_routing=True):
@@ -346,33 +332,33 @@ def test_metadata_is_routed(pipeline, X, y, steps_taken):
         scoring = make_scorer(accuracy_score).set_score_request(sample_weight=True)
         ours, theirs = both("GridSearchCV", pipeline, GRID, cv=2, scoring=scoring)
         ours.fit(X, y, sample_weight=weight)
-        assert not steps_taken
+        assert not stacked
         assert_same_results(ours, theirs.fit(X, y, sample_weight=weight))
 
 
-def test_groups_reach_the_splitter(pipeline, X, y, steps_taken):
+def test_groups_reach_the_splitter(pipeline, X, y, stacked):
     groups = np.arange(len(y)) % 7
     ours, theirs = both("GridSearchCV", pipeline, GRID, cv=GroupKFold(2))
     ours.fit(X, y, groups=groups)
-    assert max(steps_taken) == 8
+    assert max(stacked) == 8
     assert_same_results(ours, theirs.fit(X, y, groups=groups))
 
 
-def test_nested_and_cloned(pipeline, X, y, steps_taken):
+def test_nested_and_cloned(pipeline, X, y, stacked):
     search = clone(GridSearchCV(pipeline, {"daae__sigma": [0.1, 0.5]}, cv=2))
     assert repr(search).startswith("GridSearchCV(cv=2,")
     ours = cross_val_score(search, X, y, cv=KFold(2))
-    assert max(steps_taken) == 4
+    assert max(stacked) == 4
     theirs = sklearn.model_selection.GridSearchCV(**search.get_params(deep=False))
     assert_allclose(ours, cross_val_score(theirs, X, y, cv=KFold(2)))
     outer = make_pipeline(MinMaxScaler(), search).fit(X, y)
     assert outer.predict(X).shape == y.shape
 
 
-def test_searches_without_autoencoders_are_scikit_learns(X, y, steps_taken):
+def test_searches_without_autoencoders_are_scikit_learns(X, y, stacked):
     ours, theirs = both("GridSearchCV", SVC(), {"C": [1, 10]}, cv=2)
     assert_same_results(ours.fit(X, y), theirs.fit(X, y))
-    assert not steps_taken
+    assert not stacked
 
 
 def test_what_was_trained_is_not_kept(pipeline, X, y):
@@ -384,7 +370,7 @@ def test_what_was_trained_is_not_kept(pipeline, X, y):
 
 
 @pytest.mark.parametrize("depth", [1, 2, None])
-def test_callbacks_of_scikit_learn(pipeline, X, y, depth, capsys, steps_taken):
+def test_callbacks_of_scikit_learn(pipeline, X, y, depth, capsys, stacked):
     """Where they reach the models, which they are to hear of, those train alone."""
     callback = pytest.importorskip("sklearn.callback", exc_type=ImportError)
     pytest.importorskip("rich")
@@ -393,10 +379,10 @@ def test_callbacks_of_scikit_learn(pipeline, X, y, depth, capsys, steps_taken):
     out = capsys.readouterr().out
     assert "GridSearchCV - fit" in out
     assert ("DAAETransformer - fit" in out) == (depth != 1)
-    assert bool(steps_taken) == (depth == 1)
+    assert bool(stacked) == (depth == 1)
 
 
-def test_a_model_with_callbacks_is_trained_alone(pipeline, X, y, steps_taken):
+def test_a_model_with_callbacks_is_trained_alone(pipeline, X, y, stacked):
     pytest.importorskip("sklearn.callback", exc_type=ImportError)
     heard = []
 
@@ -412,4 +398,4 @@ def test_a_model_with_callbacks_is_trained_alone(pipeline, X, y, steps_taken):
     pipeline[0].set_callbacks(Hears())
     GridSearchCV(pipeline, {"daae__sigma": [0.1, 0.5]}, cv=2, refit=False).fit(X, y)
     assert len(heard) == 4
-    assert not steps_taken
+    assert not stacked

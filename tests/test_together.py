@@ -32,20 +32,6 @@ KINDS = {
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@pytest.fixture
-def stacked(monkeypatch):
-    """Return how many models each step has moved, at each step of a stack."""
-    counts = []
-    step = Stack.step
-
-    def counted(self, start, x):
-        counts.append(len(x))
-        return step(self, start, x)
-
-    monkeypatch.setattr(Stack, "step", counted)
-    return counts
-
-
 def assert_same(model, alone, X):
     """Compare all that a user can see of two fitted models, but for rounding."""
     tol = {"rtol": 2e-6, "atol": 2e-6}

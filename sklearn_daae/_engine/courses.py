@@ -4,6 +4,7 @@ import torch
 
 from .callbacks import held_back
 from .cuda import working
+from .optimizers import equal_runs
 from .stacks import Stack
 from .steps import make_step
 
@@ -62,7 +63,6 @@ class _Lane:
         self.pace = len(course[0].rows), len(course[0])
         self.epoch = None
         self.batch = None
-        self.is_over = False
         self.error = None
 
     def begin_epoch(self):
@@ -88,7 +88,6 @@ class _Lane:
             self.epoch = _next(proceed, value)
         except Exception as error:
             self.error = error
-        self.is_over = self.epoch is None
 
 
 def train_together(courses):
@@ -112,11 +111,11 @@ def train_together(courses):
         with held_back() as interrupt:
             while active:
                 for lane in active:
-                    if lane.epoch is None and not lane.is_over:
+                    if lane.epoch is None:
                         lane.begin_epoch()
                 interrupt()
-                if any(lane.is_over for lane in active):
-                    active = [lane for lane in active if not lane.is_over]
+                if any(lane.epoch is None for lane in active):  # which are over
+                    active = [lane for lane in active if lane.epoch is not None]
                     if stack is not None:
                         stack.release()
                         stack = None
@@ -145,11 +144,11 @@ def _take_steps(stack, lanes, interrupt):
             if lane.batch is None:
                 lane.begin_step()
         while all(lane.batch is not None for lane in lanes):
-            for start, stop in _runs(lanes):
-                part = lanes[start:stop]
+            for run in equal_runs([lane.batch.x.shape for lane in lanes]):
+                part = lanes[run]
                 try:
                     x = torch.stack([lane.batch.x for lane in part])
-                    losses = stack.step(start, x).unbind(1)
+                    losses = stack.step(run.start, x).unbind(1)
                 except Exception as error:
                     for lane in part:
                         lane.fail(error)
@@ -158,10 +157,3 @@ def _take_steps(stack, lanes, interrupt):
                         lane.begin_step(of_lane)
             give_way()
             interrupt()
-
-
-def _runs(lanes):
-    """Return where lanes that stand side by side have batches of one shape."""
-    shapes = [lane.batch.x.shape for lane in lanes]
-    starts = [i for i in range(len(lanes)) if i == 0 or shapes[i] != shapes[i - 1]]
-    return list(zip(starts, [*starts[1:], len(lanes)], strict=True))

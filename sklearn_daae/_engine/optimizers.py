@@ -161,6 +161,12 @@ def _tensors(module):
     return [*module.parameters(), *module.buffers()]
 
 
+def equal_runs(values):
+    """Return slices of equal values that stand side by side, which together are all."""
+    starts = [i for i in range(len(values)) if i == 0 or values[i] != values[i - 1]]
+    return [*map(slice, starts, [*starts[1:], len(values)])]
+
+
 # What of each model's Adam its update takes.
 _NUMBERS_OF_ADAM = "lr", "betas", "eps", "weight_decay"
 
@@ -272,8 +278,7 @@ class StackedOptimizer:
             (counts[k], pace, *(group[name] for name in _NUMBERS_OF_ADAM))
             for k, (group, pace) in enumerate(zip(self.groups, self.paces, strict=True))
         ]
-        starts = [k for k in range(len(ways)) if k == 0 or ways[k] != ways[k - 1]]
-        self.runs = [*map(slice, starts, [*starts[1:], len(ways)])]
+        self.runs = equal_runs(ways)
 
 
 class _PartOfOptimizer:

@@ -127,14 +127,8 @@ class AdversarialObjective(MatchingObjective):
 
     Parameters
     ----------
-    corruption : Corruption
-        The corruption process C.
-
-    prior : Prior
-        The prior p(z).
-
-    adversarial_loss : callable
-        The encoder's loss on the discriminator's logits for z_fake.
+    corruption, prior, adversarial_loss : objects
+        See `MatchingObjective`. The loss is that on the logits for z_fake.
 
     adversarial_weight : float
         How much of it there is to be. Here it multiplies a learning rate: a factor on
@@ -379,14 +373,8 @@ class ALICEObjective(GaussianEncoding, MatchingObjective):
 
     Parameters
     ----------
-    corruption : Corruption
-        One that corrupts nothing.
-
-    prior : Prior
-        The prior p(z).
-
-    adversarial_loss : callable
-        Of encoder and decoder, on the discriminator's logits.
+    corruption, prior, adversarial_loss : objects
+        See `MatchingObjective`. The corruption is one that corrupts nothing.
 
     cycle_loss : {"explicit", "adversarial"}
         How x and its reconstruction are compared: by the reconstruction loss; or by a
