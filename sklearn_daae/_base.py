@@ -1,5 +1,7 @@
 """What every estimator does once it is trained: transform, sample, score."""
 
+from copy import deepcopy
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from . import _checks
 from ._engine.batches import Rows
 from ._engine.inference import Inference
+from ._engine.state import VERSION_KEY, check_saved, package_version
+from ._files import save
 from ._model.module import AsModule
 from ._random import RandomState
 from ._training import TrainedAutoencoder
@@ -212,6 +216,23 @@ class BaseAutoencoder(
         """
         return float(np.mean(_checks.as_numpy(self.score_samples(X)), dtype=np.float64))
 
+    def save(self, path: str | PathLike[str], *, trimmed: bool = False) -> None:
+        """Save the model in a file that executes nothing when it is loaded.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, which `sklearn_daae.load` loads.
+
+        trimmed : bool, default=False
+            Whether to leave out what only training needs.
+
+        See Also
+        --------
+        sklearn_daae.save : The same of pipelines, where it says what is raised.
+        """
+        save(self, path, trimmed=trimmed)
+
     def as_module(self, call: str) -> torch.nn.Module:
         """Return a module that does what a call does: for torch, without scikit-learn.
 
@@ -240,6 +261,19 @@ class BaseAutoencoder(
         torch.Size([3, 2])
         """
         return AsModule(self._trained.module, call)
+
+    def __getstate__(self):
+        return {**super().__getstate__(), VERSION_KEY: package_version()}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        name, version = type(self).__name__, state.pop(VERSION_KEY, None)
+        check_saved(name, version, {*self._get_param_names()} - state.keys())
+        if torch.is_inference_mode_enabled():
+            # Tensors made in it never learn, those of networks of one's own, too.
+            with torch.inference_mode(False):
+                state = deepcopy(state)
+        super().__setstate__(state)
 
     @property
     def _trained(self):

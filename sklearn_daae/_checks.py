@@ -14,6 +14,8 @@ from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from ._sklearn_compat import check_sample_weight
+
 _FEW_BYTES = 2**16
 
 
@@ -220,7 +222,10 @@ def warn_of_many_components(n_components, n_features):
 
 def as_numpy(X):
     """Return what is read of X: of a tensor, its values on the CPU."""
-    return X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
+    if not isinstance(X, torch.Tensor):
+        return X
+    X = X.detach().cpu()
+    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()  # NumPy lacks that
 
 
 def as_given(X, out):
@@ -310,7 +315,7 @@ def check_kind(X):
     if hasattr(X, "collect_schema") and hasattr(X, "collect"):
         raise TypeError(f"X is a {kind}, of which nothing is read. Give X.collect().")
     types = getattr(X, "dtypes", None)  # of a data frame
-    if types is None:
+    if not np.iterable(types):  # a column of one has that of its own
         types = [getattr(X, "dtype", None)]
     names = getattr(X, "columns", ["X"])
     for name, dtype in zip(names, types, strict=False):
@@ -321,3 +326,26 @@ def check_kind(X):
                 "model is to see of them, such as the hour of the day, or the seconds "
                 "since the first."
             )
+
+
+def as_weight(sample_weight, X, n_rows):
+    """Return weights of the first rows of X, whose mean is 1, or None."""
+    if sample_weight is None:
+        return None
+    with naming("sample_weight"):
+        weight = check_sample_weight(sample_weight, X, dtype=np.float64)[:n_rows]
+    if (weight < 0).any():
+        raise ValueError(
+            f"sample_weight has the negative value {weight.min():g}. Weights are 0 or "
+            "more."
+        )
+    n_counted = int((weight > 0).sum())
+    if n_counted == 0:
+        raise ValueError(
+            "sample_weight is 0 for every row that is trained on. Give at least one of "
+            "them a positive weight."
+        )
+    if (weight == weight[0]).all():
+        return None
+    # As if those without a weight were not there.
+    return weight * (n_counted / weight.sum())

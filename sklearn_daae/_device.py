@@ -1,5 +1,6 @@
-"""Devices, by their names."""
+"""Devices, by their names, and computing on them undisturbed."""
 
+import os
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -41,13 +42,39 @@ def resolve_device(device):
         ) from error
 
 
+# Whether torch has computed here for us, and whether it had before this process was
+# forked. OpenMP's threads do not come along: who calls them waits for ever.
+_has_computed = _lacks_threads = False
+
+
+def _note_fork():
+    """Have a forked process do without the threads that it would wait for."""
+    global _lacks_threads
+    _lacks_threads = _has_computed
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
+
+@contextmanager
+def _one_thread():
+    """Have torch compute in the thread that calls it."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
 @contextmanager
 def undisturbed(device, *, learns):
     """Compute as if nobody had told torch to do it otherwise, for other ends.
 
     That is, whatever default device, autocast and mode of gradients are in force around
     it. The default dtype is that of all threads: who makes a tensor names the dtype
-    instead.
+    instead. Where a fork has left torch's own threads behind, it is in this one alone.
 
     Parameters
     ----------
@@ -57,13 +84,17 @@ def undisturbed(device, *, learns):
     learns : bool
         Whether with gradients.
     """
+    global _has_computed
+    _has_computed = True
     # Each of these takes as long as a small network does with a row: only where needed.
-    default = autocast = grad = nullcontext()
+    threads = default = autocast = grad = nullcontext()
+    if _lacks_threads and torch.get_num_threads() > 1:
+        threads = _one_thread()
     if torch.get_default_device().type != "cpu":
         default = torch.device("cpu")
     if torch.is_autocast_enabled(device.type):
         autocast = torch.autocast(device.type, enabled=False)
     if learns:
         grad = torch.enable_grad()
-    with default, autocast, torch.inference_mode(not learns), grad:
+    with threads, default, autocast, torch.inference_mode(not learns), grad:
         yield

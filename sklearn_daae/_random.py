@@ -4,7 +4,7 @@ import os
 import random as std_random
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
-from threading import RLock
+from threading import RLock, get_ident
 
 import numpy as np
 import torch
@@ -106,16 +106,22 @@ def _between(low, high, x, *, generator):
 # them at once would take each other's states. The thread that holds it may take it
 # again: a callback may sample from one model while another trains.
 _borrowing = RLock()
+_borrower = None  # the thread
 
 
 def _renew_lock():
     """Give a forked process a lock of its own: no thread is there to release this."""
-    global _borrowing
-    _borrowing = RLock()
+    global _borrowing, _borrower
+    _borrowing, _borrower = RLock(), None
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
+
+
+def is_borrowing():
+    """Tell whether this thread holds the global generators."""
+    return _borrower == get_ident()
 
 
 @contextmanager
@@ -126,6 +132,7 @@ def borrowed_global_generator(random, device):
     initialisation and in dropout, and users' own corruptions and priors. One thread at
     a time.
     """
+    global _borrower
     seed = int(random.integers(2**63))
     with _borrowing, ExitStack() as stack:
         for get_state, set_state in (
@@ -142,7 +149,11 @@ def borrowed_global_generator(random, device):
                 torch.cuda.manual_seed(seed)
         elif device.type == "mps":
             torch.mps.manual_seed(seed)
-        yield
+        outer, _borrower = _borrower, get_ident()
+        try:
+            yield
+        finally:
+            _borrower = outer
 
 
 def _generators_of_torch(device):

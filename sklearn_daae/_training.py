@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import validate_data
 
 from . import _checks
+from ._checkpoints import saving
 from ._device import resolve_device
 from ._engine.batches import DTYPES, Batches, Rows, hold_out, n_to_hold_out
 from ._engine.callbacks import EpochProgressBar, SklearnTasks, StopsEarly
 from ._engine.convergence import warn_of_failure
-from ._engine.courses import train
+from ._engine.courses import being_trained, train
 from ._engine.cpu import warn_of_slow_precision
 from ._engine.state import (
     TrainedBefore,
@@ -31,7 +32,6 @@ from ._parameters import AutoencoderParameters
 from ._random import borrowed_global_generator, private_generator, torch_generator
 from ._sklearn_compat import (
     CallbackSupportMixin,
-    check_sample_weight,
     has_callbacks,
     with_callbacks,
 )
@@ -63,7 +63,6 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             setattr(self, TrainedBefore.parameter, before)
         return self
 
-    @with_callbacks
     def fit(
         self,
         X: ArrayLike,
@@ -104,6 +103,10 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             If X or a parameter is not valid, before any training, or if training
             diverges. The estimator is then what it was before the call.
 
+        RuntimeError
+            If the estimator is being trained already, by another thread or by what has
+            called a callback. Nothing happens to it then.
+
         Warns
         -----
         ConvergenceWarning
@@ -115,6 +118,11 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             If the user interrupts the training after its first epoch. The model is
             kept, as in scikit-learn's multilayer perceptrons.
         """
+        with being_trained(self):
+            return self._fit(X, y, sample_weight, X_val)
+
+    @with_callbacks
+    def _fit(self, X, y, sample_weight, X_val):
         before = self.__dict__.pop(TrainedBefore.parameter, None)
         is_plain = sample_weight is None and X_val is None
         if before is not None and is_plain and before.give(self, X):
@@ -136,8 +144,11 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         """
         goes_on = self.warm_start and hasattr(self, "net_")
         with unchanged_on_error(self), ExitStack() as stack:
+            saves = saving(self)
             if goes_on:
                 stack.enter_context(net_unchanged_on_error(self.net_))
+            elif self.warm_start and saves is not None:
+                goes_on = saves.resume()
             rows = self._read(X, device, reset=not goes_on)
             watched = None
             if X_val is not None:
@@ -148,9 +159,11 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 n_left = len(rows) - n_to_hold_out(len(rows), self.validation_fraction)
                 watched = Rows(rows.X[n_left:], device)
                 rows = Rows(rows.X[:n_left], device)
-            weight = self._read_weight(sample_weight, X, len(rows))
+            weight = _checks.as_weight(sample_weight, X, len(rows))
             n_rows = len(rows) if weight is None else np.count_nonzero(weight)
             n_epochs = self._n_epochs(n_rows, self.n_features_in_)
+            if saves is not None:
+                n_epochs = max(0, n_epochs - saves.n_epochs)
             context = None
             if has_callbacks(self):
                 context = self._init_callback_context(max_subtasks=n_epochs)
@@ -162,10 +175,14 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 watched = splitter
             net, training, validation = self._begin(rows, goes_on, weight, watched)
             net.splitter_ = splitter
-            observers = []
+            observers, stops = [], None
             if stops_early:
                 tol = self.tol * validation.variance()
-                observers.append(StopsEarly(self.n_iter_no_change, tol))
+                stops = StopsEarly(self.n_iter_no_change, tol)
+                observers.append(stops)
+            if saves is not None:
+                saves.begin(training, validation, n_epochs, stops)
+                observers.append(saves)
             if context is not None:
                 tasks = SklearnTasks(self, context, X, y, training)
                 observers.append(tasks)
@@ -176,6 +193,8 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             warn_of_failure(net, training)
             fitted = self._fitted_attributes(net, training)
             self.__dict__.update(fitted)
+            if saves is not None:
+                saves.end(fitted)
             if context is not None:
                 tasks.end(fitted)
 
@@ -192,6 +211,10 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         as schedulers, begin anew with each call; and a DAE's `sample` starts from codes
         of earlier calls, too, where a call has few rows). One pass has nothing to stop
         early or to show: `early_stopping` and `verbose` have no effect here.
+
+        Meanwhile other threads may ask the model, by `transform` and so on: weights of
+        some step of the pass answer, or, with networks, corruptions or priors of your
+        own and with dropout, those at its end.
 
         Parameters
         ----------
@@ -217,22 +240,26 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             longer fitted: unlike `fit`, a pass keeps no copy of the weights to go back
             to. What else ends one early, an interrupt or an error in code of yours,
             leaves the steps that were taken.
+
+        RuntimeError
+            As in `fit`.
         """
-        goes_on = hasattr(self, "net_")
-        self._check_parameters()
-        device = resolve_device(self.device)
-        try:
-            with unchanged_on_error(self), learning(device):
-                rows = self._read(X, device, reset=not goes_on)
-                weight = self._read_weight(sample_weight, X, len(rows))
-                net, training, _ = self._begin(rows, goes_on, weight)
-                train(net, training)
-                fitted = self._fitted_attributes(net, training, goes_on=goes_on)
-                self.__dict__.update(fitted)
-        except DivergenceError:
-            # There is no copy to go back to: to make one takes as long as some passes.
-            unfit(self)
-            raise
+        with being_trained(self):
+            goes_on = hasattr(self, "net_")
+            self._check_parameters()
+            device = resolve_device(self.device)
+            try:
+                with unchanged_on_error(self), learning(device):
+                    rows = self._read(X, device, reset=not goes_on)
+                    weight = _checks.as_weight(sample_weight, X, len(rows))
+                    net, training, _ = self._begin(rows, goes_on, weight)
+                    train(net, training)
+                    fitted = self._fitted_attributes(net, training, goes_on=goes_on)
+                    self.__dict__.update(fitted)
+            except DivergenceError:
+                # There is no copy to go back to: one takes as long as some passes.
+                unfit(self)
+                raise
         return self
 
     def _begin(self, rows, goes_on, weight, watched=None):
@@ -276,28 +303,6 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
                 ensure_min_samples=2 if reset else 1,
             )
         return Rows(X, device)
-
-    def _read_weight(self, sample_weight, X, n_rows):
-        """Return weights of the first rows of X, whose mean is 1, or None."""
-        if sample_weight is None:
-            return None
-        with _checks.naming("sample_weight"):
-            weight = check_sample_weight(sample_weight, X, dtype=np.float64)[:n_rows]
-        if (weight < 0).any():
-            raise ValueError(
-                f"sample_weight has the negative value {weight.min():g}. Weights are 0 "
-                "or more."
-            )
-        n_counted = int((weight > 0).sum())
-        if n_counted == 0:
-            raise ValueError(
-                "sample_weight is 0 for every row that is trained on. Give at least "
-                "one of them a positive weight."
-            )
-        if (weight == weight[0]).all():
-            return None
-        # As if those without a weight were not there.
-        return weight * (n_counted / weight.sum())
 
     def _rows(self, X):
         """Return rows of X as the fitted networks see them."""

@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 
 from ._base import BaseAutoencoder
 from ._device import resolve_device
-from ._engine.courses import train, train_together
+from ._engine.courses import being_trained, train, train_together
 from ._engine.stacks import most_at_once, stack_key
 from ._engine.state import TrainedBefore
 from ._engine.trainer import learning
@@ -171,8 +171,9 @@ def _fit_some(device, members, estimators, arrays, errors, alone):
         most = None
         for i in members:
             fitting = estimators[i]._fitting(device, arrays[i])
-            stack.enter_context(closing(fitting))
             try:
+                stack.enter_context(being_trained(estimators[i]))
+                stack.enter_context(closing(fitting))
                 net, *course = next(fitting)
             except Exception as error:
                 errors[i] = error
@@ -259,7 +260,7 @@ def _train_candidates(base, candidates, splits, X, y):
         candidate.trained = {}
         try:
             estimator = clone(base).set_params(**clone(dict(candidate), safe=False))
-        except Exception:  # as the search itself will find out
+        except Exception:  # as the search itself will find out  # noqa: S112
             continue
         path, model = _first_autoencoder(estimator)
         if not _fits_as_ours(model):
@@ -270,7 +271,7 @@ def _train_candidates(base, candidates, splits, X, y):
                 upstream.rows(estimator, path, i, fitted) for i in range(len(splits))
             ]
             own = joblib.hash((type(model), model.get_params()))
-        except Exception:  # of the upstream steps, or of what has no hash
+        except Exception:  # of the upstream steps, or of no hash  # noqa: S112
             continue
         candidate.trained[f"{path}{TrainedBefore.parameter}"] = trained
         if path:

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from threading import Event
+from threading import Event, Thread
 from time import sleep
 from unittest.mock import MagicMock
 
@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 
 from sklearn_daae import DAAETransformer
 from sklearn_daae._engine import cuda, stacks, steps
-from sklearn_daae._random import Generators
+from sklearn_daae._random import Generators, borrowed_global_generator
 from sklearn_daae.model_selection import fit_together
 
 from .conftest import SMALL, WatchesGradients, make, needs_cuda, weights
@@ -377,3 +377,32 @@ def test_threads_take_turns_between_steps(pretended):
     assert seen == [("train", fast), ("ask", before), ("train", fast), ("ask", before)]
     assert arithmetic() == before
     assert not cuda._turns._queue
+
+
+def test_who_holds_the_global_generators_keeps_its_turn(pretended):
+    """Whoever had it next would wait for them, and both for ever."""
+    cpu, random = torch.device("cpu"), np.random.default_rng(0)
+    holds, order = Event(), []
+
+    def train():
+        with cuda.working(pretended) as give_way:
+            with borrowed_global_generator(random, cpu):
+                holds.set()
+                while len(cuda._turns._queue) < 2:
+                    sleep(0.001)
+                give_way()
+                order.append("train")
+            give_way()
+            order.append("train")
+
+    def ask():
+        holds.wait()
+        with cuda.working(pretended), borrowed_global_generator(random, cpu):
+            order.append("ask")
+
+    threads = [Thread(target=target, daemon=True) for target in (train, ask)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert order == ["train", "ask", "train"]

@@ -15,6 +15,7 @@ from sklearn_daae import (
     VAETransformer,
     iDAAETransformer,
 )
+from sklearn_daae.metrics import prior_distance
 
 from .conftest import ADVERSARIAL, SMALL, VARIATIONAL, make, weights
 
@@ -332,3 +333,15 @@ def test_the_divergence_draws_codes_to_the_prior(X):
         model = make(VAETransformer, beta=beta, max_epochs=40).fit(X)
         spreads.append(model.history_[-1]["kl_divergence"])
     assert spreads[0] > 2 * spreads[1] > 4 * spreads[2]
+
+
+def test_a_prior_whose_draws_have_a_gradient(X):
+    """As of a module, whose weights are the user's business."""
+    mean = torch.zeros(4, requires_grad=True)
+
+    def prior(n, k, generator):
+        return torch.randn(n, k, generator=generator) + mean
+
+    model = make(AAETransformer, prior=prior).fit(X)
+    assert np.isfinite(prior_distance(model, X, random_state=0))
+    assert mean.grad is None

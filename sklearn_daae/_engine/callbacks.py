@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from skorch.callbacks import Callback
 
-from .state import load_weights, weights
+from .state import as_arrays, as_tensors, load_weights, weights
 
 
 class _Lines:
@@ -118,10 +118,19 @@ class StopsEarly(Callback):
     def __init__(self, n_iter_no_change, tol):
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
-
-    def on_train_begin(self, net, **kwargs):
         self.best_error_ = np.inf
+        self.best_weights_ = None
         self.n_no_change_ = 0
+        self.has_stopped_ = False
+
+    def state(self):
+        """Return what `load_state` puts back, as plain data."""
+        return self.best_error_, self.n_no_change_, as_arrays(self.best_weights_)
+
+    def load_state(self, state):
+        """Put back what `state` gave."""
+        self.best_error_, self.n_no_change_, best_weights = state
+        self.best_weights_ = as_tensors(best_weights)
 
     def on_epoch_end(self, net, **kwargs):
         error = net.history[-1, "valid_loss"]
@@ -133,10 +142,12 @@ class StopsEarly(Callback):
             self.best_error_ = error
             self.best_weights_ = weights(net)
         if self.n_no_change_ > self.n_iter_no_change:
+            self.has_stopped_ = True
             raise KeyboardInterrupt  # how skorch's callbacks end a training
 
     def on_train_end(self, net, **kwargs):
-        load_weights(net, self.best_weights_)
+        if self.best_weights_ is not None:
+            load_weights(net, self.best_weights_)
 
 
 def refuse_to_watch(callbacks):

@@ -1,5 +1,8 @@
 """Courses of training: of one net, and of many nets at once, as one."""
 
+import os
+from contextlib import contextmanager
+
 import torch
 
 from .callbacks import held_back
@@ -7,6 +10,40 @@ from .cuda import working
 from .optimizers import equal_runs
 from .stacks import Stack
 from .steps import make_step
+
+# What stands for the training of an estimator, by its id: while it is there, there is
+# one. Copies and pickles of the estimator know nothing of it.
+_trainings: dict[int, object] = {}
+
+if hasattr(os, "register_at_fork"):
+    # What the parent trains, its child has copies of.
+    os.register_at_fork(after_in_child=_trainings.clear)
+
+
+@contextmanager
+def being_trained(estimator):
+    """Refuse a second training of an estimator while one goes on, and spoil neither.
+
+    Raises
+    ------
+    RuntimeError
+        In the thread that comes second, or in a callback that trains its own estimator.
+    """
+    key, this = id(estimator), object()
+    try:
+        # In one step, between whose halves no thread comes.
+        if _trainings.setdefault(key, this) is not this:
+            raise RuntimeError(
+                f"This {type(estimator).__name__} is being trained already, in another "
+                "thread or around this callback. It has one training at a time: wait "
+                "for the end of that, or train a clone (sklearn.base.clone) or a copy "
+                "(copy.deepcopy) of it."
+            )
+        yield
+    finally:
+        # Without a call, after which an interrupt could come.
+        if key in _trainings and _trainings[key] is this:
+            del _trainings[key]
 
 
 def train(net, *course):
@@ -40,8 +77,7 @@ def _take_all_steps(net, step, epoch):
         batch = _next(epoch.send, None)
         while batch is not None:
             batch = _next(epoch.send, step(*batch))
-            if not net.draws_globally:  # of which there is a lock
-                give_way()
+            give_way()
             interrupt()
 
 

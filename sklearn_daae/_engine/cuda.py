@@ -12,7 +12,7 @@ from threading import Condition, get_ident
 
 import torch
 
-from .._random import Generators
+from .._random import Generators, is_borrowing
 
 # Steps that are taken as usual before one of the same shape is recorded: libraries set
 # themselves up in them, and optimisers make their state.
@@ -61,8 +61,12 @@ class _Turns:
         return self._depth == 1
 
     def give_way(self):
-        """Let those who wait have their turn first."""
-        if len(self._queue) == 1:
+        """Let those who wait have their turn first.
+
+        Not while this thread holds the global generators, which they may wait for in
+        their turn.
+        """
+        if len(self._queue) == 1 or is_borrowing():
             return
         depth, mine = self._depth, _arithmetic()
         self._depth = 1
@@ -96,8 +100,7 @@ def working(device, *, trains=False):
     """Work on a device: on a GPU in turn with other threads, and on our stream.
 
     Yields a function that lets other threads that wait go first, to be called where
-    nothing is half done, and no lock is held that another could wait for in its turn.
-    In the end, all memory that is not in use is given back.
+    nothing is half done. In the end, all memory that is not in use is given back.
 
     Parameters
     ----------

@@ -1,6 +1,8 @@
 """What a trained net is asked: codes, reconstructions, samples, in large batches."""
 
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import cached_property
 
 import numpy as np
 
@@ -29,11 +31,9 @@ def asking(net, random_state, *, draws=True):
         undisturbed(device, learns=False),
         net.global_generator(random),
     ):
-        # Of global generators there is a lock, which is held here.
-        no_way = net.draws_globally
         if draws:
             generator = torch_generator(random, device)
-        yield generator, (lambda: None) if no_way else give_way
+        yield generator, give_way
 
 
 class Inference:
@@ -52,10 +52,20 @@ class Inference:
 
     def __init__(self, net, scaling, n_features):
         self.net = net
-        self.module = net.model_
         self.objective = net.objective
         self.scaling = scaling
         self.n_features = n_features
+
+    @cached_property
+    def module(self):
+        """The networks that predict; within an epoch of their training, a copy.
+
+        A callback or another thread asks then. In training mode, dropout would answer,
+        and batch normalisation would learn from the question.
+        """
+        module = self.net.model_
+        is_moving = module.training and hasattr(self.net, "generator_")
+        return deepcopy(module).eval() if is_moving else module
 
     def encode(self, rows, *, corrupt=False, draw=False, random_state=0):
         """Return codes of x or C(x): the means of q(z | x), or draws from it."""
@@ -68,7 +78,7 @@ class Inference:
             return self.module.encode(x)
 
         options = {"random_state": random_state, "draws": corrupt or draw}
-        return self._map(encode, rows, self.module.n_components, **options)
+        return self._map(encode, rows, self.net.model_.n_components, **options)
 
     def decode(self, codes):
         """Return R(z), as rows of X."""
@@ -84,17 +94,20 @@ class Inference:
         options = {"random_state": random_state, "draws": corrupt}
         return self._map_back(self._denoising(corrupt), rows, **options)
 
-    def squared_errors(self, rows, *, corrupt=False, random_state=0, in_units=True):
+    def squared_errors(
+        self, rows, *, corrupt=False, random_state=0, in_units=True, unit=1.0
+    ):
         """Return the squared error of each reconstruction, the mean over features.
 
-        In units of X, or as the networks see it; of values that are observed.
+        In units of X, or in a multiple of them, whose squares float32 can hold; or as
+        the networks see it. Of values that are observed.
         """
         denoise = self._denoising(corrupt)
 
         def squared_error(x, generator, observed):
             error = denoise(x.clone(), generator) - x
             if in_units:
-                error = self.scaling.in_units(error)
+                error = self.scaling.in_units(error, unit)
             if observed is None:
                 return error.square().mean(1, keepdim=True)
             total = (error.square() * observed).sum(1, keepdim=True)
@@ -144,9 +157,9 @@ class Inference:
         n_chains = n_samples if start is None else n_samples * len(start)
         shape = n_steps + 1 if return_chain else 1, n_chains, self.n_features
         out = np.empty(shape, self.scaling.dtype)
-        module, objective = self.module, self.objective
+        objective = self.objective
 
-        def first_states(batch, generator):
+        def first_states(batch, module, generator):
             """Return x(0) of some of the chains."""
             if start is None:
                 return module.decode(draw_codes(batch.stop - batch.start, generator))
@@ -154,12 +167,13 @@ class Inference:
             return module.decode(given) if rows is None else given
 
         with asking(self.net, random_state) as (generator, give_way):
+            module = self.module
             for batch in self._slices(n_chains):
                 if batch.start > 0:
                     # x(0) does not depend on how many steps the chains before take.
                     generator.manual_seed(generator.initial_seed() + 1)
                 states = markov_chain(
-                    first_states(batch, generator),
+                    first_states(batch, module, generator),
                     n_steps,
                     encode=lambda x: objective.draw_code(x, module, generator),
                     corrupt=lambda x: objective.corruption(x, generator),

@@ -4,12 +4,15 @@ Of networks of ours that is how they are made, and arrays: it holds neither tens
 modules, so that files of plain data can hold it. Modules of the user's stay modules.
 """
 
+import sys
+import warnings
 from contextlib import contextmanager
 from copy import deepcopy
 
 import joblib
 import numpy as np
 import torch
+from sklearn.exceptions import InconsistentVersionWarning
 
 from .._device import resolve_device
 from .._model.losses import ReconstructionLoss
@@ -24,6 +27,52 @@ _SETTINGS = (
     *("callbacks", "verbose"),
 )
 _PROGRESS = "n_steps_", "splitter_", "least_losses_", "history_", "callbacks_"
+# What else there is in a state.
+_PARTS = (
+    *("device", "is_trimmed", "loss", "scaling", "networks", "average"),
+    *("n_steps_of_average", "optimizer_states"),
+)
+
+
+# What an estimator's state has the version of the package under.
+VERSION_KEY = "_sklearn_daae_version"
+
+
+def package_version():
+    """Return the version of this package."""
+    return sys.modules[__package__.partition(".")[0]].__version__
+
+
+def check_saved(name, version, missing=()):
+    """Warn of what another version has saved, and refuse what lacks something.
+
+    Parameters
+    ----------
+    name : str
+        Of the class.
+
+    version : str or None
+        Of the package, when it was saved; None of those that did not say so.
+
+    missing : set of str
+        What it has here, and has not in what was saved.
+    """
+    current = package_version()
+    if missing:
+        raise ValueError(
+            f"This {name} was saved by version {version or 'unknown'} of sklearn-daae "
+            f"and lacks {', '.join(sorted(missing))} of version {current}. Load it "
+            "with the version that saved it, or fit it anew."
+        )
+    if str(version).split(".")[:2] != current.split(".")[:2]:
+        warnings.warn(
+            InconsistentVersionWarning(
+                estimator_name=name,
+                current_sklearn_version=current,
+                original_sklearn_version=f"{version or 'unknown'} of sklearn-daae",
+            ),
+            stacklevel=3,
+        )
 
 
 def weights(net):
@@ -79,35 +128,39 @@ def unfit(estimator):
 
 
 def move(net, device):
-    """Have a net go on elsewhere; or here, where it was copied so that it cannot learn.
+    """Have a net go on elsewhere."""
+    if device != net.device:
+        load(net, {**to_save(net), "device": device})
 
-    That is, unpickled or copied under `torch.inference_mode`.
+
+def to_save(net, *, trimmed=False):
+    """Return the state of a net on the CPU, so that it loads where there is no GPU.
+
+    Trimmed, it is that of a net without what only training needs.
     """
-    cannot_learn = any(p.is_inference() for p in net.module_.parameters())
-    if device != net.device or cannot_learn:
-        state = to_save(net)
-        load(net, {**(deepcopy(state) if cannot_learn else state), "device": device})
-
-
-def to_save(net):
-    """Return the state of a net on the CPU, so that it loads where there is no GPU."""
     state = {name: getattr(net, name) for name in (*_SETTINGS, *_PROGRESS)}
-    average, optimizer = net.average_, net.optimizer_
+    module, average, optimizer = net.module_, net.average_, net.optimizer_
+    if trimmed:
+        state["callbacks_"] = []
+        module, average, optimizer = net.model_, None, None
     return {
         **state,
         "device": str(net.device),
         "is_trimmed": optimizer is None,  # by `trim_for_prediction`
         "loss": net.module_.loss.loss,
         "scaling": net.module_.scaling,
-        "networks": _networks(net.module_),
+        "networks": _networks(module),
         "average": None if average is None else _networks(average.module),
         "n_steps_of_average": None if average is None else average.n_steps,
-        "optimizer_states": optimizer and _as_arrays(optimizer.state_dict()),
+        "optimizer_states": optimizer and as_arrays(optimizer.state_dict()),
     }
 
 
 def load(net, state):
     """Load a state onto the device that it names, or the CPU where that is not here."""
+    missing = {*_SETTINGS, *_PROGRESS, *_PARTS} - state.keys()
+    if missing:
+        check_saved(type(net).__name__, None, missing)
     try:
         device = resolve_device(torch.device(state["device"]))
     except ValueError:
@@ -123,7 +176,7 @@ def load(net, state):
     if state["is_trimmed"]:
         net.trim_for_prediction()
     else:
-        net.optimizer_.load_state_dict(_as_tensors(state["optimizer_states"]))
+        net.optimizer_.load_state_dict(as_tensors(state["optimizer_states"]))
 
 
 def _networks(module):
@@ -134,7 +187,7 @@ def _networks(module):
         # What was changed by hand since, pruned, say, is as good as the user's own.
         is_as_made = str(module) == str(as_made)
         if is_as_made and _shapes(weights) == _shapes(as_made.state_dict()):
-            return {"plan": module.plan, "weights": _as_arrays(weights)}
+            return {"plan": module.plan, "weights": as_arrays(weights)}
     is_here = all(
         tensor.device.type == "cpu" for tensor in module.state_dict().values()
     )
@@ -146,7 +199,7 @@ def _module(networks, state):
     if isinstance(networks, Autoencoder):
         return networks
     module = skeleton(networks["plan"], state["loss"], state["scaling"])
-    module.load_state_dict(_as_tensors(networks["weights"]))
+    module.load_state_dict(as_tensors(networks["weights"]), assign=True)
     return module.eval()
 
 
@@ -154,19 +207,25 @@ def _shapes(weights):
     return {name: tensor.shape for name, tensor in weights.items()}
 
 
-def _as_arrays(state):
+def as_arrays(state):
+    """Return what holds tensors with arrays in their place, of the same memory."""
     if isinstance(state, torch.Tensor):
         return state.detach().cpu().numpy()
     if isinstance(state, dict):
-        return {key: _as_arrays(value) for key, value in state.items()}
+        return {key: as_arrays(value) for key, value in state.items()}
+    if type(state) is tuple:
+        return tuple(as_arrays(value) for value in state)
     return state
 
 
-def _as_tensors(state):
+def as_tensors(state):
+    """Return what holds arrays with tensors in their place, in memory of their own."""
     if isinstance(state, np.ndarray):
-        return torch.tensor(state)  # a copy, in memory that is torch's own
+        return torch.tensor(state)
     if isinstance(state, dict):
-        return {key: _as_tensors(value) for key, value in state.items()}
+        return {key: as_tensors(value) for key, value in state.items()}
+    if type(state) is tuple:
+        return tuple(as_tensors(value) for value in state)
     return state
 
 

@@ -198,7 +198,7 @@ class AutoencoderNet(NeuralNet):
             ):
                 warnings.warn(
                     f"The learning rate of the update {update!r} is 0, as a scheduler "
-                    "or a decay has left it: nothing more is learned. Set another "
+                    "or a decay has left it: nothing more is learned. Give another "
                     "learning_rate than it had.",
                     stacklevel=4,
                 )
@@ -427,4 +427,5 @@ class AutoencoderNet(NeuralNet):
         return state.to_save(self)
 
     def __setstate__(self, saved):
-        state.load(self, saved)
+        with learning(torch.device("cpu")):
+            state.load(self, saved)

@@ -27,6 +27,12 @@ ACTIVATIONS = {
 class MultilayerPerceptron(nn.Sequential):
     """Fully connected layers, and what is between them."""
 
+    def __getstate__(self):
+        """Copy and pickle without the pass that a training step puts in its place."""
+        state = vars(self).copy()
+        state.pop("forward", None)
+        return state
+
 
 def multilayer_perceptron(
     n_inputs,
@@ -250,11 +256,11 @@ def _glorot(kind, *args, generator, **kwargs):
     """Return a layer whose weights are Glorot uniform, and its biases zero.
 
     Drawn from `generator` alone: `skip_init` keeps torch from drawing its own from the
-    global generator first.
+    global generator first. Of weights that are yet to be loaded there is no memory.
     """
-    layer = nn.utils.skip_init(kind, *args, dtype=torch.float32, **kwargs)
     if generator is None:
-        return layer
+        return kind(*args, dtype=torch.float32, device="meta", **kwargs)
+    layer = nn.utils.skip_init(kind, *args, dtype=torch.float32, **kwargs)
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer

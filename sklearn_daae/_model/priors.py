@@ -99,9 +99,12 @@ class Prior:
         z = self._draw(n_samples, self.n_components, generator)
         return self._as_codes(z, n_samples, generator.device)
 
-    def __reduce__(self):
+    def __getstate__(self):
         """Save what it was made of: what it draws by is made anew."""
-        return type(self), (self.prior, self.n_components)
+        return {"prior": self.prior, "n_components": self.n_components}
+
+    def __setstate__(self, state):
+        self.__init__(**state)
 
     def check(self, device):
         """Try to draw from it.
@@ -123,8 +126,7 @@ class Prior:
 
     def _as_codes(self, z, n_samples, device):
         """Return what was drawn as a tensor."""
-        if not isinstance(z, torch.Tensor):
-            z = np.asarray(z)
+        z = z.detach() if isinstance(z, torch.Tensor) else np.asarray(z)
         shape = n_samples, self.n_components
         if z.shape != shape:
             raise self._refusal(
