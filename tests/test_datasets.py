@@ -220,9 +220,9 @@ def test_training_on_a_data_set(data_home):
 # Parameters ---------------------------------------------------------------------------
 
 
-def write_mnist(home, n_train=60_000):
+def write_mnist(home, n_train=60_000, n_test=10_000):
     """Write a small imitation of MNIST: no ink but in one image."""
-    shapes = {"train": n_train, "t10k": 10_000}
+    shapes = {"train": n_train, "t10k": n_test}
     (home / "mnist").mkdir(parents=True)
     for name, n in shapes.items():
         images = np.zeros((n, 28, 28), np.uint8)
@@ -245,12 +245,15 @@ def imitation(tmp_path_factory):
 @pytest.fixture
 def known(imitation, monkeypatch):
     """Have the imitation's checksums known, and be published nowhere."""
-    archives = [
-        Archive(a.name, None, (f"sha256:{sha256(read_file(imitation / a.name))}",))
+    monkeypatch.setattr(_mnist, "_ARCHIVES", known_archives(imitation))
+    return imitation
+
+
+def known_archives(home):
+    return [
+        Archive(a.name, None, (f"sha256:{sha256(read_file(home / a.name))}",))
         for a in _mnist._ARCHIVES
     ]
-    monkeypatch.setattr(_mnist, "_ARCHIVES", archives)
-    return imitation
 
 
 def read_file(path):
@@ -275,7 +278,7 @@ def test_cache(known, cache, capsys, monkeypatch):
     first = fetch_mnist(data_home=known)
     assert "Decoding mnist" in capsys.readouterr().err
     assert str(first.data.filename).startswith(str(cache))
-    assert len([*cache.rglob("images*")]) == 1  # of the type that was asked for
+    assert len([*cache.rglob("images*.npy")]) == 1  # of the type that was asked for
     assert sorted(known.rglob("*")) == before, (
         "something was written beside the archives"
     )
@@ -344,7 +347,9 @@ def test_a_full_disk(known, monkeypatch, cache):
     monkeypatch.setattr(
         _cache.shutil, "disk_usage", lambda path: usage._replace(free=10**7)
     )
-    with pytest.raises(OSError, match=r"take 0\.2 GB.*SKLEARN_DAAE_CACHE"):
+    with pytest.raises(
+        OSError, match=r"take 220 MB, .* has 10 MB left.*SKLEARN_DAAE_CACHE"
+    ):
         fetch_mnist(data_home=known, verbose=0)
     assert not [*cache.rglob("*.npy")]
 
@@ -600,15 +605,15 @@ def test_a_partial_that_another_process_takes(known, cache, monkeypatch):
 TAR = "nips2015-analogy-data.tar.gz"
 
 
-def png(size=(105, 105), colour=1):
+def png(size=(105, 105), colour=1, mode="1"):
     file = io.BytesIO()
-    Image.new("1", size, colour).save(file, "PNG")
+    Image.new(mode, size, colour).save(file, "PNG")
     return file.getvalue()
 
 
 def write_omniglot(home, extra=None):
     """Write two alphabets of one character and two drawings each, and some more."""
-    (home / "omniglot").mkdir(parents=True)
+    (home / "omniglot").mkdir(parents=True, exist_ok=True)
     for kind, alphabet in (("background", "Latin"), ("evaluation", "Greek")):
         with ZipFile(home / "omniglot" / f"images_{kind}.zip", "w") as archive:
             for i in (1, 2):
@@ -619,15 +624,16 @@ def write_omniglot(home, extra=None):
                     archive.writestr(member, data, compress_type=8)
 
 
-def splits_file(train=(), valid=(), test=()):
+def splits_file(train=(), valid=(), test=(), dtype="u2", do_compression=False):
     file = io.BytesIO()
     indices = {"trainidx": [train], "validx": [valid], "testidx": [test]}
-    scipy.io.savemat(file, {key: np.array(i, "u2") for key, i in indices.items()})
+    indices = {key: np.array(values, dtype) for key, values in indices.items()}
+    scipy.io.savemat(file, indices, do_compression=do_compression)
     return file.getvalue()
 
 
 def write_tar(home, members, links=()):
-    (home / "sprites").mkdir(parents=True)
+    (home / "sprites").mkdir(parents=True, exist_ok=True)
     with tarfile.open(home / "sprites" / TAR, "w:gz", compresslevel=1) as archive:
         for name, data in members.items():
             member = tarfile.TarInfo(f"data/sprites/{name}")
@@ -639,7 +645,9 @@ def write_tar(home, members, links=()):
             archive.addfile(member)
 
 
-def character_file(n_animations=21, external=False, values=0.5, n_references=None):
+def character_file(
+    n_animations=21, external=False, values=0.5, n_references=None, names=False
+):
     file = io.BytesIO()
     with h5py.File(file, "w") as root:
         lengths = [7] * 4 + [8] * 4 + [9] * 4 + [6] * 4 + [13] * 4 + [6]
@@ -653,6 +661,8 @@ def character_file(n_animations=21, external=False, values=0.5, n_references=Non
             root.create_dataset("sprites", (n_references,), h5py.ref_dtype)
         elif external:
             root["sprites"] = h5py.ExternalLink("/etc/hostname", "sprites")
+        elif names:
+            root["sprites"] = [f"frames{i}" for i in range(n_animations)]
         else:
             root.create_dataset("sprites", data=references, dtype=h5py.ref_dtype)
     return file.getvalue()
@@ -683,6 +693,10 @@ BAD_DRAWINGS = {
     "bomb": ({DRAWING: bytes(10**8)}, "has more than 100000 bytes"),
     "huge image": ({DRAWING: png((10_000, 7_000))}, r"\(10000, 7000\) pixels"),
     "no image": ({DRAWING: b"<html>"}, "cannot identify image"),
+    "grey image": ({DRAWING: png(colour=7, mode="L")}, "more than ink and paper"),
+    "drawing 21": ({DRAWING.replace("03", "21"): png()}, "no drawing from 1 to 20"),
+    "large number": ({DRAWING.replace("03", "9" * 30): png()}, "no drawing from 1"),
+    "long name": ({DRAWING.replace("Latin", "x" * 10**4): png()}, r"of 100\d\d char"),
     "truncated image": ({DRAWING: png()[:60]}, ""),
 }
 
@@ -767,12 +781,17 @@ BAD_IDX = {
 @pytest.mark.parametrize("case", BAD_IDX)
 def test_damaged_idx_files(imitation, home, cache, case):
     spoil, reason = BAD_IDX[case]
-    (home / "mnist").mkdir(parents=True)
-    for path in (imitation / "mnist").iterdir():
-        (home / "mnist" / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(imitation, home)
     path = home / "mnist" / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(spoil(path.read_bytes()))
     assert_refused(fetch_mnist, home, cache, path.name, reason)
+
+
+def test_labels_that_are_no_digits(imitation, home, cache):
+    shutil.copytree(imitation, home)
+    path = home / "mnist" / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-1] + b"\n"))
+    assert_refused(fetch_mnist, home, cache, path.name, "it has 10 among its digits")
 
 
 BAD_SPRITES = {
@@ -805,6 +824,51 @@ BAD_SPRITES = {
         {"sprites_splits.mat": splits_file(train=[1], test=[1])},
         [],
         "have some twice",
+    ),
+    "splits that are no integers": (
+        {"sprites_splits.mat": splits_file(train=[1.5], dtype="f8")},
+        [],
+        "leave characters out",
+    ),
+    "splits that are compressed": (
+        {"sprites_splits.mat": splits_file(train=[1] * 10**6, do_compression=True)},
+        [],
+        "splits end early, or have too many bytes",
+    ),
+    "splits that end early": (
+        {"sprites_splits.mat": splits_file(train=[1])[:-9]},
+        [],
+        "splits end early",
+    ),
+    "splits of no MATLAB": (
+        {"sprites_splits.mat": bytes(1000)},
+        [],
+        "no file of MATLAB 5",
+    ),
+    "attributes that are no integers": (
+        {"sprite_large_labels.txt": b"0,0,0.5,0,0,0,0"},
+        [],
+        "invalid literal",
+    ),
+    "attributes of many bytes": (
+        {"sprite_large_labels.txt": b"0,0,0,0,0,0,0\n" * 10**4},
+        [],
+        "sprite_large_labels.txt has more than 100000 bytes",
+    ),
+    "more attributes": (
+        {"sprite_large_labels.txt": b"0,0,0,0,0,0,0,0"},
+        [],
+        r"attributes have uint8 of \(1, 8\)",
+    ),
+    "values that wrap around": (
+        {"sprites_0.mat": character_file(values=np.uint8(2))},
+        [],
+        "from 0 to 1",
+    ),
+    "names for references": (
+        {"sprites_0.mat": character_file(names=True)},
+        [],
+        "has sprites of object",
     ),
     "splits of many bytes": (
         {"sprites_splits.mat": splits_file(train=np.ones(10**5))},
@@ -869,6 +933,17 @@ def test_tar_files_that_are_not(home, cache):
     np.testing.assert_allclose(sprites.data, 128 / 255, rtol=1e-6)
 
 
+def test_splits_of_sprites(home):
+    """SciPy's reader ends the process where they claim to be a sparse matrix."""
+    splits = bytearray(splits_file(train=[1]))
+    assert splits[144] == 11  # the class of uint16
+    splits[144] = 5  # that of sparse matrices
+    for data in (bytes(splits), splits_file(train=[1], do_compression=True)):
+        write_tar(home, sprites_members(**{"sprites_splits.mat": data}))
+        sprites = fetch_sprites(data_home=home, trusted_files=[TAR], verbose=0)
+        assert sprites.target.tolist() == [[0] * 7] * 178
+
+
 def test_compact_sprites_that_are_not(home, cache):
     (home / "sprites").mkdir(parents=True)
     path = home / "sprites" / "reed2015_sprites.npz"
@@ -882,6 +957,12 @@ def test_compact_sprites_that_are_not(home, cache):
         ("frames_000", np.zeros((178, 60, 61), np.uint16)),
         ("frames_000", np.full((178, 60, 60), 3, np.uint16)),
         ("frames_000", np.array([{}], object)),
+        ("frames_000", np.full((178, 60, 60), -1, np.int16)),
+        ("labels", np.full((1, 7), np.nan)),
+        ("labels", np.zeros((1, 6), np.uint8)),
+        ("labels", np.zeros((2, 7), np.uint8)),
+        ("labels", np.zeros(7, np.uint8)),
+        ("split", np.array([0])),
         ("palette", np.full((3, 4), 7)),
         ("palette", np.full((3, 2), 7, np.uint8)),
         ("split", np.array(["none"])),
@@ -989,6 +1070,10 @@ def test_damaged_celeba(home, cache):
         (attributes, "-1", "0", "it has the line"),
         (attributes, "-1  1\n", "-1  1  1\n", "it has the line"),
         (attributes, "3\nA", "A", "invalid literal"),
+        (attributes, "Attribute_1 ", "", "does not name 40 attributes"),
+        (attributes, "Attribute_1 ", "Bangs ", "does not name 40 attributes"),
+        (attributes, "000003", f"000002.jpg{' 1' * 40}\n000003", "'000002.jpg' twice"),
+        (partition, "000003", "000003.jpg 0\n000003", "has an image twice"),
         (partition, " 1", " 7", "not a partition"),
         (partition, "000002.jpg", "000009.jpg", "not a partition"),
     ):

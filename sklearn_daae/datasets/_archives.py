@@ -10,13 +10,16 @@ from pathlib import Path, PurePosixPath
 from time import sleep
 from typing import NamedTuple
 from zipfile import ZIP_DEFLATED, ZIP_STORED
+from zlib import crc32
 
 import pooch
 
-from ._cache import cache_home, written_whole
+from ._cache import cache_home, identity, read_note, written_whole
 
 # For an answer, and between two pieces of it, in seconds.
 _TIMEOUT = 30
+# Characters of a member's name; those of the data sets have less than 100.
+_MAX_NAME = 1000
 
 
 class Archive(NamedTuple):
@@ -61,7 +64,11 @@ def find(
             f"trusted_files={sorted(trusted)} names {sorted(unknown)}, which this data "
             f"set is not read from. Its files are {names}."
         )
-    missing = [archive for archive in archives if not (home / archive.name).exists()]
+    missing = []
+    for archive in archives:
+        with reading(home / archive.name):
+            if not (home / archive.name).exists():
+                missing.append(archive)
     if missing and not download_if_missing:
         raise OSError(
             f"{home / missing[0].name} does not exist, and download_if_missing is "
@@ -73,7 +80,8 @@ def find(
     paths = [home / archive.name for archive in archives]
     digest = hashlib.sha256()
     for archive, path in zip(archives, paths, strict=True):
-        checksums = _checksums(path)
+        with reading(path):
+            checksums = _checksums(path)
         if path.name not in trusted and not set(archive.checksums) & set(checksums):
             raise OSError(
                 f"{path} has the checksum {checksums[0]}, none of those that are known "
@@ -126,19 +134,23 @@ def _checksums(path):
 
     Reading more than a gigabyte for its checksum takes seconds.
     """
-    status = path.stat()
-    # Copying may keep a file's size and time of modification, but not all of these.
-    identity = [path.resolve(), status.st_size, status.st_mtime_ns]
-    identity += [status.st_ino, status.st_ctime_ns]
-    identity = hashlib.sha256(repr(identity).encode()).hexdigest()
-    note = cache_home() / "checksums" / identity
-    if note.exists() and len(checksums := note.read_text().split()) == 2:
+    name = hashlib.sha256(repr([path.resolve(), *identity(path)]).encode()).hexdigest()
+    note = cache_home() / "checksums" / name
+    kept = read_note(note)
+    checksums = kept.decode(errors="replace").split()[:-1]
+    if kept == _sealed(name, checksums):
         return checksums
     checksums = [f"{alg}:{pooch.file_hash(path, alg)}" for alg in ("sha256", "md5")]
     # A cache that others have filled, and that is read-only, serves without a note.
     with suppress(OSError), written_whole(note) as file:
-        file.write(" ".join(checksums).encode())
+        file.write(_sealed(name, checksums))
     return checksums
+
+
+def _sealed(name, checksums):
+    """Return a note of checksums, with one of its own: it may be damaged, too."""
+    text = " ".join(checksums)
+    return f"{text} crc32:{crc32(f'{name} {text}'.encode()):08x}".encode()
 
 
 @contextmanager
@@ -153,7 +165,10 @@ def reading(path):
     except Exception as error:
         # Of the disk, and not of what is in the file.
         if getattr(error, "filename", None) or getattr(error, "errno", None) == EIO:
-            raise
+            raise OSError(
+                f"{path} cannot be read: {error}. Have it readable, or name another "
+                "folder by data_home or by the environment variable SKLEARN_DAAE_DATA."
+            ) from error
         raise OSError(
             f"{path} is damaged, or is not what its name says: {error or type(error)}. "
             "Nothing of it was kept. Remove it, to have it downloaded again."
@@ -208,6 +223,8 @@ def refuse_hostile(name):
     Members are read, never extracted. Still, an archive that has such names was not
     made by the people who published the data.
     """
+    if len(name) > _MAX_NAME:
+        raise ValueError(f"a member has a name of {len(name)} characters")
     path = PurePosixPath(name.replace("\\", "/"))
     has_drive = ":" in "".join(path.parts[:1])
     if path.is_absolute() or ".." in path.parts or has_drive:

@@ -2,25 +2,26 @@
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 from zipfile import BadZipFile
+from zlib import crc32
 
 import numpy as np
 import pooch
 from tqdm.auto import tqdm
 
-# A file that has not been written to for so many seconds has no one who writes it.
-_ABANDONED = 3600
+from .. import _files
+
 _BLOCK_BYTES = 2**20
 # Of what the files of a cache hold: another number where decoding has changed.
 _VERSION = 1
 # What NumPy raises for files that are not there, or were damaged.
 _UNREADABLE = OSError, EOFError, ValueError, KeyError, BadZipFile
+# The files that this process has found whole, and how to tell whether they still are.
+_whole: dict[Path, tuple[int, ...]] = {}
 
 
 class Decoded(NamedTuple):
@@ -40,36 +41,44 @@ def cache_home():
     ).expanduser()
 
 
+def identity(path):
+    """Return what changes when a file does, without reading it."""
+    status = path.stat()
+    # Copying may keep a file's size and time of modification, but not all of these.
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
+
+
+def read_note(path):
+    """Return what a small file holds; nothing if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_BLOCK_BYTES)
+    except OSError:
+        return b""
+
+
 @contextmanager
 def written_whole(path):
-    """Open a file that has its name only when all of it is written."""
-    partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
+    """Open a file that has its name only when all of it is written, and on the disk.
+
+    Where that fails, it is told what can be done. Its folder need not be there.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = partial.open("xb")
-    except OSError as error:
-        raise OSError(
-            f"{path.parent} cannot be written to: {error}. If it is the cache, name a "
-            "folder that can by the environment variable SKLEARN_DAAE_CACHE."
-        ) from error
-    try:
-        with file:
+        with _files.written_whole(path) as file:
             yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _remove_abandoned():
-    """Remove what processes that were killed have left half-written."""
-    for partial in cache_home().rglob("*.partial"):
-        with suppress(OSError):  # another process may be faster
-            if time.time() - partial.stat().st_mtime > _ABANDONED:
-                partial.unlink()
+    except OSError as error:
+        if error.errno is None:  # not of this file, but of what is to be in it
+            raise
+        raise OSError(
+            f"{path.parent} cannot be written to: {error}. Have it writable and with "
+            "room left; or, if it is the cache, name another folder by the environment "
+            "variable SKLEARN_DAAE_CACHE."
+        ) from error
 
 
 def load(name, digest, decode, n_features, dtype, show_progress):
-    """Return images and labels, decoded only if they never were.
+    """Return images and labels, decoded only if they never were, or are damaged.
 
     Parameters
     ----------
@@ -108,7 +117,7 @@ def load(name, digest, decode, n_features, dtype, show_progress):
         if (X := _map(images, shape)) is not None:
             return X, labels
 
-    _remove_abandoned()
+    _files.remove_abandoned(cache_home().rglob("*.partial"))
     if labels is not None and _map(integers, shape) is not None:
         blocks = _blocks(integers, shape)
     else:
@@ -118,13 +127,59 @@ def load(name, digest, decode, n_features, dtype, show_progress):
         blocks = ((first, rows / np.float32(255)) for first, rows in blocks)
     bar = tqdm(desc=f"Decoding {name}", disable=not show_progress)
     _write(images, shape, dtype, blocks, bar)
-    with written_whole(labels_file) as file:
+    with _written_with_checksum(labels_file) as file:
         np.savez(file, **labels)
     return np.load(images, mmap_mode="r"), labels
 
 
+@contextmanager
+def _written_with_checksum(path):
+    """Open a file as `written_whole` does, and write its checksum beside it."""
+    with written_whole(path) as file:
+        yield file
+        # The note comes first: a file without one would only take room.
+        with written_whole(_checksum_of(path)) as note:
+            note.write(_checksum(file))
+    _whole[path] = identity(path)
+
+
+def _checksum_of(path):
+    return path.with_name(f"{path.name}.crc32")
+
+
+def _checksum(file):
+    """Return the CRC-32 of an open file, which is read block by block.
+
+    It differs for every bit that flips, and takes a third of the time of SHA-256.
+    """
+    file.seek(0)
+    value = 0
+    while block := file.read(_BLOCK_BYTES):
+        value = crc32(block, value)
+    return f"crc32:{value:08x}".encode()
+
+
+def _is_whole(path):
+    """Return whether a file is what was written, by the checksum beside it.
+
+    It is read at the first call in a process, and again when it has changed.
+    """
+    try:
+        now = identity(path)
+        if _whole.get(path) != now:
+            with path.open("rb") as file:
+                if read_note(_checksum_of(path)) != _checksum(file):
+                    return False
+            _whole[path] = now
+    except OSError:
+        return False
+    return True
+
+
 def _read_labels(path):
-    """Return the labels of a cache, or None where there are none that can be read."""
+    """Return the labels of a cache, or None where there are none that are whole."""
+    if not _is_whole(path):
+        return None
     try:
         with np.load(path) as file:
             return dict(file)
@@ -134,6 +189,8 @@ def _read_labels(path):
 
 def _map(path, shape):
     """Return images mapped into memory, or None where there are none of that shape."""
+    if not _is_whole(path):
+        return None
     try:
         images = np.load(path, mmap_mode="r")
     except _UNREADABLE:
@@ -163,12 +220,12 @@ def _write(path, shape, dtype, blocks, bar):
         "shape": shape,
     }
     bar.reset(total=shape[0])
-    with bar, written_whole(path) as file:
+    with bar, _written_with_checksum(path) as file:
         free = shutil.disk_usage(path.parent).free
         if free < size:
             raise OSError(
-                f"The decoded images take {size / 1e9:.1f} GB, and {path.parent} has "
-                f"{free / 1e9:.1f} GB left. Name another folder by the environment "
+                f"The decoded images take {_in_units(size)}, and {path.parent} has "
+                f"{_in_units(free)} left. Name another folder by the environment "
                 "variable SKLEARN_DAAE_CACHE, or ask for dtype='uint8', which takes a "
                 "quarter of what float32 takes."
             )
@@ -178,3 +235,11 @@ def _write(path, shape, dtype, blocks, bar):
             file.seek(start + first * row_size)
             file.write(np.ascontiguousarray(rows))
             bar.update(rows.size // shape[1])
+
+
+def _in_units(size):
+    """Return a number of bytes as one reads it."""
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.5 or unit == "TB":
+            return f"{size:.3g} {unit}"

@@ -38,6 +38,7 @@ _ARCHIVES = [
 _IMAGE_SHAPE = (3, 64, 64)
 _PARTITION = ("train", "validation", "test")
 _N_TEST = 1000  # of the paper
+_N_ATTRIBUTES = 40
 _MAX_SIZE = 1_000_000  # bytes of a picture; they have some 7,000
 _MAX_PIXELS = 4096**2
 _BLOCK_ROWS = 100
@@ -153,7 +154,8 @@ def fetch_celeba(
     -----
     The first call decodes the images into the cache: the folder that the environment
     variable SKLEARN_DAAE_CACHE names, else the user's cache folder. It takes 2.5 GB for
-    ``dtype="uint8"``, and 10 GB for "float32". It may be removed at any time.
+    ``dtype="uint8"``, and 10 GB for "float32". It may be removed at any time. The first
+    call in a process reads it through, and decodes anew what is damaged.
 
     Examples
     --------
@@ -207,18 +209,25 @@ def _decode(pictures, attributes, partition):
     Image, ImageOps = require("PIL.Image", "Pillow"), require("PIL.ImageOps", "Pillow")
     with reading(attributes), open(attributes) as file:
         n_images, target_names = int(file.readline()), file.readline().split()
+        if not len(target_names) == len({*target_names}) == _N_ATTRIBUTES:
+            raise ValueError(f"it does not name {_N_ATTRIBUTES} attributes")
         target = {}
         for line in filter(str.strip, file):
             name, *values = line.split()
             if len(values) != len(target_names) or not {*values} <= {"1", "-1"}:
                 raise ValueError(f"it has the line {line!r}")
+            if name in target:
+                raise ValueError(f"it has {name!r} twice")
             target[name] = np.array(values) == "1"
         if len(target) != n_images:
             raise ValueError(f"it has {len(target)} images, and says {n_images}")
         if not target:
             raise ValueError("it has no images")
     with reading(partition), open(partition) as file:
-        parts = dict(line.split() for line in filter(str.strip, file))
+        lines = [line.split() for line in filter(str.strip, file)]
+        parts = dict(lines)
+        if len(parts) < len(lines):
+            raise ValueError("it has an image twice")
         if parts.keys() != target.keys() or not {*parts.values()} <= {"0", "1", "2"}:
             raise ValueError(f"it is not a partition of the images of {attributes}")
     names = sorted(parts, key=lambda name: (parts[name], name))

@@ -130,7 +130,8 @@ def fetch_mnist(
     -----
     The first call decodes the images into the cache: the folder that the environment
     variable SKLEARN_DAAE_CACHE names, else the user's cache folder. It takes 55 MB for
-    ``dtype="uint8"``, and 220 MB for "float32". It may be removed at any time.
+    ``dtype="uint8"``, and 220 MB for "float32". It may be removed at any time. The
+    first call in a process reads it through, and decodes anew what is damaged.
 
     Examples
     --------
@@ -169,8 +170,8 @@ def fetch_mnist(
 def _decode(train_images, train_labels, test_images, test_labels):
     n_train, n_test = sum(_SIZES[:2]), _SIZES[2]
     target = np.empty(n_train + n_test, np.int64)
-    target[:n_train] = np.concatenate([*_read_idx(train_labels, (n_train,))])
-    target[n_train:] = np.concatenate([*_read_idx(test_labels, (n_test,))])
+    target[:n_train] = _read_digits(train_labels, n_train)
+    target[n_train:] = _read_digits(test_labels, n_test)
 
     def blocks():
         first = 0
@@ -181,6 +182,14 @@ def _decode(train_images, train_labels, test_images, test_labels):
 
     subset = np.repeat(np.arange(3, dtype=np.int8), _SIZES)
     return Decoded({"target": target, "subset": subset}, blocks())
+
+
+def _read_digits(path, n):
+    digits = np.concatenate([*_read_idx(path, (n,))])
+    with reading(path):
+        if digits.max() > 9:
+            raise ValueError(f"it has {digits.max()} among its digits")
+    return digits
 
 
 def _read_idx(path, shape):

@@ -32,6 +32,7 @@ _ARCHIVES = [
 _IMAGE_SHAPE = (1, 105, 105)
 _SUBSETS = ("train", "test", "evaluation")
 _MEMBER = r"images_\w+/(?P<alphabet>[^/]+)/(?P<character>\w+)/\d+_(?P<drawing>\d+)\.png"
+_N_DRAWINGS = 20  # of a character
 _MAX_SIZE = 100_000  # bytes of a drawing; they have some hundreds
 _BLOCK_ROWS = 100
 
@@ -134,7 +135,8 @@ def fetch_omniglot(
     -----
     The first call decodes the images into the cache: the folder that the environment
     variable SKLEARN_DAAE_CACHE names, else the user's cache folder. It takes 0.36 GB
-    for ``dtype="uint8"``, and 1.4 GB for "float32". It may be removed at any time.
+    for ``dtype="uint8"``, and 1.4 GB for "float32". It may be removed at any time. The
+    first call in a process reads it through, and decodes anew what is damaged.
 
     Examples
     --------
@@ -181,6 +183,8 @@ def _decode(background, evaluation):
         with reading(path), ZipFile(path) as archive:
             for name, match in matching_members(archive, _MEMBER).items():
                 alphabet, character, number = match.groups()
+                if not 1 <= int(number) <= _N_DRAWINGS:
+                    raise ValueError(f"{name!r} is no drawing from 1 to {_N_DRAWINGS}")
                 subset = 0 if int(number) > 1 else 1
                 subset = 2 if path == evaluation else subset
                 drawings.append((subset, alphabet, character, int(number), name))
@@ -203,7 +207,10 @@ def _decode(background, evaluation):
                 for start in range(0, len(members), _BLOCK_ROWS):
                     block = members[start : start + _BLOCK_ROWS]
                     paper = b"".join(_read(archive, name, Image) for name in block)
-                    yield first, 255 - np.frombuffer(paper, np.uint8)
+                    ink = 255 - np.frombuffer(paper, np.uint8)
+                    if ((ink > 0) & (ink < 255)).any():
+                        raise ValueError("a drawing has more than ink and paper")
+                    yield first, ink
                     first += len(block)
 
     return Decoded(

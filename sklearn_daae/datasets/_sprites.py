@@ -3,14 +3,15 @@
 import gzip
 import io
 import re
+import struct
 import tarfile
 from functools import partial
 from os import PathLike
 from pathlib import PurePosixPath
 from typing import Literal
+from zlib import decompressobj
 
 import numpy as np
-import scipy.io
 from numpy.typing import DTypeLike
 from sklearn.utils import Bunch
 
@@ -44,7 +45,10 @@ _VIEWS = ("back", "left", "front", "right")
 # Of every animation from every view; "hurt" is seen from the front alone.
 _N_FRAMES = [n for n in (7, 8, 9, 6, 13) for _ in _VIEWS] + [6]
 _MAX_SIZE = 50_000_000  # bytes of a member that is read; the largest have 2 million
-_MAX_SPLITS = 100_000  # bytes of the splits, which may be compressed; they have 1,407
+# Types of elements of a file of MATLAB 5: of matrices, of compressed ones, of numbers.
+_MATRIX, _COMPRESSED = 14, 15
+_NUMBERS = {1: "i1", 2: "u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 9: "<f8"}
+_MAX_TEXT = 100_000  # bytes of the attributes, or of the splits; they have under 10,000
 _MAX_COMPACT = 2_000_000  # bytes of an array of the compact archive, unpacked
 _MAX_HEADER = 100_000  # bytes of a name or a header that is a member of its own
 _MAX_ARCHIVE = 20_000_000_000  # bytes that the published archive may unpack to
@@ -156,7 +160,8 @@ def fetch_sprites(
     -----
     The first call decodes the images into the cache: the folder that the environment
     variable SKLEARN_DAAE_CACHE names, else the user's cache folder. It takes 1.3 GB for
-    ``dtype="uint8"``, and 5.2 GB for "float32". It may be removed at any time.
+    ``dtype="uint8"``, and 5.2 GB for "float32". It may be removed at any time. The
+    first call in a process reads it through, and decodes anew what is damaged.
 
     Examples
     --------
@@ -219,8 +224,11 @@ def _decode_compact(path):
         with reading(path), np.load(path) as file:
             for i, character in enumerate(characters):
                 indices = file[f"frames_{character:03d}"]
-                if indices.shape != (sum(_N_FRAMES), *_IMAGE_SHAPE[1:]):
-                    raise ValueError(f"frames_{character:03d} has {indices.shape}")
+                shape = (sum(_N_FRAMES), *_IMAGE_SHAPE[1:])
+                if indices.shape != shape or indices.dtype.kind != "u":
+                    raise ValueError(
+                        f"frames_{character:03d} has {indices.dtype} of {indices.shape}"
+                    )
                 yield i * len(indices), colours[indices].transpose(0, 3, 1, 2)
 
     return Decoded(labels, blocks())
@@ -232,21 +240,22 @@ def _decode_published(path):
         texts = dict(_members(path, r"sprite_large_labels\.txt|sprites_splits\.mat"))
         if len(texts) < 2:
             raise ValueError("it lacks sprite_large_labels.txt or sprites_splits.mat")
-        lines = io.BytesIO(texts["sprite_large_labels.txt"])
-        attributes = np.loadtxt(lines, np.uint8, delimiter=",", ndmin=2)
-        attributes = attributes.reshape(-1, len(_ATTRIBUTES))
-        if len(texts["sprites_splits.mat"]) > _MAX_SPLITS:
-            raise ValueError(f"sprites_splits.mat has more than {_MAX_SPLITS} bytes")
-        splits = scipy.io.loadmat(io.BytesIO(texts["sprites_splits.mat"]))
-        indices = [
-            splits[key].ravel().astype(int) - 1
-            for key in ("trainidx", "validx", "testidx")
-        ]
-        if sorted(np.concatenate(indices)) != [*range(len(attributes))]:
+        for name, text in texts.items():
+            if len(text) > _MAX_TEXT:
+                raise ValueError(f"{name} has more than {_MAX_TEXT} bytes")
+        lines = filter(bytes.strip, texts["sprite_large_labels.txt"].splitlines())
+        attributes = [[int(value) for value in line.split(b",")] for line in lines]
+        attributes = np.array(attributes, np.uint8)
+        splits = _read_vectors(texts["sprites_splits.mat"])
+        parts = [splits[key] for key in ("trainidx", "validx", "testidx")]
+        if (
+            sum(map(len, parts)) != len(attributes)  # before many are sorted
+            or sorted(np.concatenate(parts)) != [*range(1, len(attributes) + 1)]
+        ):
             raise ValueError("its splits leave characters out, or have some twice")
         subset = np.empty(len(attributes), int)
-        for i, characters in enumerate(indices):
-            subset[characters] = i
+        for i, characters in enumerate(parts):
+            subset[characters.astype(int) - 1] = i
         labels, characters = _labels(attributes, subset)
     first_rows = {
         f"sprites_{character}.mat": i * sum(_N_FRAMES)
@@ -307,6 +316,43 @@ def _members(file, pattern):
                 yield path.name, b"".join(iter(partial(content.read, 2**15), b""))
 
 
+def _read_vectors(data):
+    """Return the arrays of numbers in a file of MATLAB 5, flat, by their names.
+
+    SciPy's reader may end the process where such a file is damaged.
+    """
+    if data[124:128] != b"\0\1IM":
+        raise ValueError("its splits are no file of MATLAB 5")
+    vectors = {}
+    for kind, matrix in _elements(data[128:]):
+        if kind == _COMPRESSED:
+            inflate = decompressobj()
+            matrix = inflate.decompress(matrix, _MAX_TEXT)
+            if not inflate.eof:
+                raise ValueError("its splits end early, or have too many bytes")
+            ((kind, matrix),) = _elements(matrix)
+        if kind != _MATRIX:
+            raise ValueError(f"its splits have an element of type {kind}")
+        _, _, (_, name), (kind, values) = _elements(matrix)  # after flags and a shape
+        vectors[name.decode()] = np.frombuffer(values, _NUMBERS[kind])
+    return vectors
+
+
+def _elements(data):
+    """Yield the types and the contents of the elements of a file of MATLAB 5."""
+    start = 0
+    while start < len(data):
+        kind, size = struct.unpack_from("<2I", data, start)
+        start += 8
+        if kind >> 16:  # a short one, which has its content in place of its size
+            kind, size, start = kind & 0xFFFF, kind >> 16, start - 4
+        content = data[start : start + size]
+        if len(content) < size:
+            raise ValueError("its splits end early")
+        yield kind, content
+        start += size if kind == _COMPRESSED else size + -(start + size) % 8
+
+
 def _read_character(data, name, h5py):
     """Return the frames of a character from its file of MATLAB, which is HDF5.
 
@@ -318,6 +364,8 @@ def _read_character(data, name, h5py):
         if not isinstance(file.get("sprites", getlink=True), h5py.HardLink):
             raise ValueError(f"{name!r} keeps its sprites in another file")
         references = file["sprites"]
+        if h5py.check_ref_dtype(references.dtype) is not h5py.Reference:
+            raise ValueError(f"{name!r} has sprites of {references.dtype}")
         if references.size != len(_N_FRAMES):
             raise ValueError(f"{name!r} has {references.size} animations")
         for reference, n_frames in zip(references[:].ravel(), _N_FRAMES, strict=True):
@@ -328,7 +376,7 @@ def _read_character(data, name, h5py):
                 raise ValueError(f"{name!r} has an animation of {values.dtype}")
             if values.external or values.is_virtual:
                 raise ValueError(f"{name!r} keeps its sprites in another file")
-            frames.append(np.rint(values[:] * 255))
+            frames.append(np.rint(values[:].astype(float) * 255))
     frames = np.concatenate(frames)
     if not (frames.min() >= 0 and frames.max() <= 255):  # nor NaN
         raise ValueError(f"{name!r} has values that are not from 0 to 1")
@@ -341,6 +389,12 @@ def _labels(attributes, subset):
     """Return the labels of all frames, and the characters in the order of the rows."""
     if not len(attributes):
         raise ValueError("it has no characters")
+    shape = len(subset), len(_ATTRIBUTES)
+    if attributes.shape != shape or attributes.dtype != np.uint8:
+        raise ValueError(
+            f"its attributes have {attributes.dtype} of {attributes.shape}, not uint8 "
+            f"of {shape}"
+        )
     characters = np.argsort(subset, kind="stable")
     n_characters, n_frames = len(characters), sum(_N_FRAMES)
     scenes = np.repeat(np.arange(len(_N_FRAMES)), _N_FRAMES)
