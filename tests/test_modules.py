@@ -97,6 +97,14 @@ def test_a_module_does_what_the_call_does(scaled, call, dtype):
         np.testing.assert_allclose(out.detach().numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_module_takes_float64_as_the_call_does(X):
+    """It had rounded the means to float32, which then says little of the rest."""
+    X = 5e3 + X.astype(np.float64)
+    model = make(DAETransformer, scaling="standard").fit(X)
+    codes = model.as_module("transform")(torch.from_numpy(X)).detach().numpy()
+    np.testing.assert_allclose(codes, model.transform(X), rtol=0, atol=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
 @pytest.mark.parametrize("call", CALLS)
 def test_a_module_can_be_traced_and_exported(scaled, call):

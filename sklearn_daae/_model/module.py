@@ -162,6 +162,9 @@ class AsModule(Autoencoder):
         for name in ("shift", "scale"):
             value = torch.as_tensor(getattr(module.scaling, name), dtype=dtype)
             self.register_buffer(name, value)
+        # What float32 has not of the shift, where rows are in float64.
+        rest = torch.as_tensor(module.scaling.shift, dtype=torch.float64) - self.shift
+        self.register_buffer("rest", rest.float())
         if (fill := module.scaling.fill) is not None:
             fill = torch.from_numpy(fill)
         self.register_buffer("fill", fill)
@@ -177,7 +180,8 @@ class AsModule(Autoencoder):
 
     def _seen(self, x):
         if self.is_scaled:
-            x = x.double() if x.dtype in WIDE_TYPES else x.float()
+            is_wide = x.dtype in WIDE_TYPES
+            x = x.double() - self.rest if is_wide else x.float()
             x = (x - self.shift.to(x.dtype)) / self.scale.to(x.dtype)
         x = x.float()
         return x if self.fill is None else torch.where(x.isnan(), self.fill, x)
@@ -223,7 +227,10 @@ def _start_as_pca(module, x, objective, generator):
         return
     n_components = min(module.n_components, *x.shape)
     seed = int(torch.randint(2**31, (), generator=generator))
-    with config_context(array_api_dispatch=False):  # which has it round otherwise
+    with (
+        config_context(array_api_dispatch=False),  # which has it round otherwise
+        np.errstate(invalid="ignore"),  # of shares of a variance that is 0
+    ):
         pca = PCA(n_components, random_state=seed).fit(x.numpy())
     variances = pca.explained_variance_
     is_real = variances > max(_LEAST_VARIANCE * variances[0], 0)
@@ -239,7 +246,10 @@ def _start_as_pca(module, x, objective, generator):
     if not objective.corruption.is_own:
         x_tilde = objective.corruption(x, generator, in_training=True)
         corrupted = (x_tilde - mean) @ axes.T
-    centre, deviation = corrupted.mean(0), corrupted.std(0)
+    centre, deviation, of_clean = corrupted.mean(0), corrupted.std(0), clean.std(0)
+    # Of rows that are masked as a whole, nothing is left to divide by.
+    is_left = deviation.square() > _LEAST_VARIANCE * of_clean.square()
+    deviation = torch.where(is_left, deviation, of_clean)
     slopes = ((corrupted - centre) * clean).mean(0) / deviation.square()
     to, size = x.new_zeros(n_components), x.new_ones(n_components)
     if (prior := getattr(objective, "prior", None)) is not None:
