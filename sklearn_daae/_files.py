@@ -135,7 +135,8 @@ def load(path: str | os.PathLike) -> Any:
     Returns
     -------
     model : estimator
-        As it was saved; on the CPU, where its device is not here.
+        As it was saved, or written by a `Checkpoint`; on the CPU, where its device is
+        not here.
 
     Raises
     ------
@@ -357,7 +358,7 @@ class Writer:
         items = value.tolist()
         if value.dtype.kind == "U" or (value.dtype.kind == "O" and value.ndim == 1):
             written = self.written(items, name)
-            return {"!": "objects", "dtype": value.dtype.str, "items": written}
+            return {"!": "objects", "kind": value.dtype.kind, "items": written}
         raise self._refusal(f"an array of {value.dtype}", name)
 
     def _object(self, value, name):
@@ -437,7 +438,9 @@ _READERS = {
     "array": lambda array, key: array(key),
     "fortran": lambda array, key: array(key).T,
     "scalar": lambda array, key: array(key)[()],
-    "objects": lambda array, dtype, items: np.array(items, dtype),
+    "objects": lambda array, kind, items: np.array(
+        items, {"O": object, "U": str}[kind]
+    ),
     "Generator": _read_generator,
     "RandomState": _read_random_state,
     "name": lambda array, known: _known(known),

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
@@ -9,19 +10,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.utils import Bunch, check_array
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import BaseAutoencoder
 from ._checks import (
+    as_numpy,
     check_flag,
     check_image_shape,
     check_image_size,
+    check_kind,
     check_number,
     is_number,
+    naming,
 )
-from ._device import resolve_device
+from ._device import resolve_device, undisturbed
 from ._engine.batches import DTYPES
 from ._engine.cuda import working
 from ._pipelines import find_autoencoder
@@ -38,6 +43,9 @@ __all__ = [
 
 # Distances that are held at once, 16 MiB of float64.
 _BLOCK_VALUES = 2**21
+
+# The error of the logarithm of a kernel, in nats, or in parts of it where it is large.
+_TOLERANCE = 1e-8
 
 
 def parzen_log_likelihood(
@@ -72,8 +80,8 @@ def parzen_log_likelihood(
     Returns
     -------
     log_likelihood : ndarray of shape (n_rows,), float64
-        In nats. Its mean is what papers print; its standard error is
-        ``log_likelihood.std() / sqrt(n_rows)``.
+        In nats, and -inf where that is out of range. Its mean is what papers print; its
+        standard error is ``log_likelihood.std() / sqrt(n_rows)``.
 
     Raises
     ------
@@ -120,6 +128,11 @@ def select_bandwidth(
     bandwidth : float
         That of the greatest mean of `parzen_log_likelihood`.
 
+    Raises
+    ------
+    ValueError
+        As in `parzen_log_likelihood`, or if the mean is -inf at every bandwidth.
+
     Examples
     --------
     >>> import numpy as np
@@ -132,7 +145,15 @@ def select_bandwidth(
         np.atleast_1d(bandwidths), ensure_2d=False, dtype=float, input_name="bandwidths"
     ).ravel()
     log_likelihoods = _log_likelihoods(X, samples, values, "bandwidths", device)
-    return float(values[log_likelihoods.mean(1).argmax()])
+    with np.errstate(over="ignore"):
+        means = log_likelihoods.mean(1)
+    if (means == -np.inf).all():
+        raise ValueError(
+            f"bandwidths={values.tolist()!r} are too small: at each of them, the "
+            "log-likelihood of X is -inf. Give larger ones, nearer to the distances "
+            "between rows of X and samples."
+        )
+    return float(values[means.argmax()])
 
 
 def _log_likelihoods(X, samples, bandwidths, name, device):
@@ -140,11 +161,10 @@ def _log_likelihoods(X, samples, bandwidths, name, device):
     for bandwidth in bandwidths:
         if not is_number(bandwidth):
             raise TypeError(f"{name}={bandwidth!r} must be a number.")
-        if not 0 < bandwidth < math.inf:
+        if not 0 < float(bandwidth) < math.inf:
             raise ValueError(f"{name}={bandwidth!r} must be above 0, and finite.")
     bandwidths = [float(bandwidth) for bandwidth in bandwidths]
-    X = check_array(X, dtype=DTYPES, input_name="X")
-    samples = check_array(samples, dtype=DTYPES, input_name="samples")
+    X, samples = _read(X, "X"), _read(samples, "samples")
     if X.shape[1] != samples.shape[1]:
         raise ValueError(
             f"X has {X.shape[1]} features and samples have {samples.shape[1]}. Both "
@@ -153,40 +173,112 @@ def _log_likelihoods(X, samples, bandwidths, name, device):
     device = resolve_device(device)
     if device.type == "mps":  # has no float64
         device = torch.device("cpu")
-    with working(device):
+    with working(device), undisturbed(device, learns=False):
         log_sums = _log_sums_of_kernels(X, samples, bandwidths, device)
-    normalisers = np.sqrt(2 * np.pi) * np.asarray(bandwidths)[:, None]
-    return log_sums - math.log(len(samples)) - X.shape[1] * np.log(normalisers)
+    log_normalisers = np.log(2 * np.pi) / 2 + np.log(bandwidths)[:, None]
+    return log_sums - math.log(len(samples)) - X.shape[1] * log_normalisers
 
 
-@torch.inference_mode()
+def _read(X, name):
+    """Return an array of the type that X has, or of float64 where it has none."""
+    with naming(name):
+        check_kind(X)
+        return check_array(as_numpy(X), dtype=DTYPES)
+
+
 def _log_sums_of_kernels(X, samples, bandwidths, device):
     """Return log sum_j exp(-|x - s_j|^2 / 2h^2), as (n_bandwidths, n_rows)."""
-    # Squared distances by products lose digits where the data is far from zero.
-    centre = samples.mean(0, dtype=np.float64)
-    samples = torch.from_numpy(samples - centre).to(device)
-    # x.s - |s|^2 / 2 as one product, which is -|x - s|^2 / 2 up to x's own square.
-    samples = torch.cat([samples, -samples.square().sum(1, keepdim=True) / 2], dim=1)
+    # In units of about the largest value, a power of two that rounds nothing, squares
+    # neither overflow nor vanish.
+    largest = max(abs(float(end)) for a in (X, samples) for end in (a.min(), a.max()))
+    unit = math.ldexp(1, math.frexp(largest)[1] - 1)
+    scales = [min(unit / h, sys.float_info.max) for h in bandwidths]
+    samples = _Samples(samples, unit, min(bandwidths), device)
     out = np.empty((len(bandwidths), len(X)))
-    step = max(1, _BLOCK_VALUES // max(samples.shape))
-    kernels_of_blocks = samples.new_empty(min(step, len(X)), len(samples))
+    step = max(1, _BLOCK_VALUES // max(samples.factor.shape))
+    kernels_of_blocks = samples.factor.new_empty(min(step, len(X)), len(samples.array))
     for start in range(0, len(X), step):
         rows = slice(start, start + step)
-        x = torch.from_numpy(X[rows] - centre).to(device)
-        closeness = torch.cat([x, x.new_ones(len(x), 1)], dim=1) @ samples.t()
-        nearest = closeness.amax(1, keepdim=True)
+        closeness, nearest = samples.closeness(X[rows])
         closeness -= nearest
-        x_squares = x.square().sum(1, keepdim=True) / 2
-        kernels = kernels_of_blocks[: len(x)]
-        for i, h in enumerate(bandwidths):
-            variance = max(h * h, sys.float_info.min)
-            torch.div(closeness, variance, out=kernels)
+        kernels = kernels_of_blocks[: len(closeness)]
+        for i, scale in enumerate(scales):
+            torch.mul(closeness, scale, out=kernels).mul_(scale)  # a square overflows
             # Beside the nearest, whose kernel is 1, exp(-700) is nothing; and for less
             # than that, exp takes many times as long.
             log_sums = kernels.clamp_(min=-700).exp_().sum(1, keepdim=True).log_()
-            log_sums += (nearest - x_squares) / variance
+            log_sums += nearest * scale * scale
             out[i, rows] = log_sums.squeeze(1).cpu().numpy()
     return out
+
+
+class _Samples:
+    """Samples that rows are compared with, in float64.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_samples, n_features)
+
+    unit : float
+        What rows and samples are divided by.
+
+    bandwidth : float
+        Of several, the least.
+
+    device : torch.device
+    """
+
+    def __init__(self, array, unit, bandwidth, device):
+        n_samples, n_features = array.shape
+        self.array = array
+        self.unit = unit
+        self.variance = (bandwidth / unit) * (bandwidth / unit)
+        self.device = device
+        # Products lose digits far from zero. The median, unlike the mean, is not moved
+        # by a few that are far off; that of some of them will do.
+        shape = n_samples, n_features + 2
+        self.factor = torch.empty(shape, dtype=torch.float64, device=device)
+        centred = self.factor[:, :n_features]
+        centred.copy_(self._in_units(array))
+        self.centre = centred[:: n_samples // 100 + 1].median(0).values
+        centred -= self.centre
+        self.lengths = torch.linalg.vector_norm(centred, dim=1)
+        self.factor[:, n_features] = self.lengths.square() / -2
+        self.factor[:, n_features + 1] = 1
+        # That of `closeness` by products is no more than this part of (|x| + |s|)^2.
+        self.rounding = (n_features + 8) * sys.float_info.epsilon / 2
+
+    def _in_units(self, rows):
+        rows = np.divide(rows, self.unit, dtype=np.float64)
+        return torch.from_numpy(rows).to(self.device)
+
+    def closeness(self, rows):
+        """Return -|x - s|^2 / 2 of every row and sample, and the greatest of rows."""
+        x = self._in_units(rows)
+        centred = x - self.centre
+        lengths = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+        # By one product: x.s - |s|^2 / 2 - |x|^2 / 2.
+        ones = torch.ones_like(lengths)
+        factor = torch.cat([centred, ones, lengths.square() / -2], dim=1)
+        closeness = factor @ self.factor.t()
+        nearest = closeness.amax(1, keepdim=True)
+        if self._is_inexact(nearest, lengths + self.lengths.max()).any():
+            inexact = self._is_inexact(closeness, lengths + self.lengths)
+            rows, columns = (inexact.any(i).nonzero().ravel() for i in (1, 0))
+            for some in columns.split(max(1, _BLOCK_VALUES // len(self.centre))):
+                distances = torch.cdist(
+                    x[rows],
+                    self._in_units(self.array[some.cpu().numpy()]),
+                    compute_mode="donot_use_mm_for_euclid_dist",
+                )
+                closeness[rows[:, None], some] = distances.square() / -2
+            nearest = closeness.amax(1, keepdim=True)
+        return closeness, nearest
+
+    def _is_inexact(self, closeness, reach):
+        """Tell where differences of rows and samples have to be taken one by one."""
+        matters = (-closeness).clamp_(min=self.variance)
+        return self.rounding * reach.square() > _TOLERANCE * matters
 
 
 def reconstruction_error(
@@ -231,10 +323,12 @@ def reconstruction_error(
     """
     check_flag("corrupt", corrupt)
     model, X = find_autoencoder(estimator, X)
+    # In units of X, squares may be more, or less, than float32 can hold.
+    unit = float(np.max(model.scaling_.scale))
     errors = model._trained.squared_errors(
-        model._rows(X), corrupt=corrupt, random_state=random_state
+        model._rows(X), corrupt=corrupt, random_state=random_state, unit=unit
     )
-    return float(errors.mean(dtype=np.float64))
+    return float(errors.mean(dtype=np.float64)) * unit**2
 
 
 def prior_distance(
@@ -344,10 +438,16 @@ def shift_robustness(
 
         similarity : ndarray of shape (n_shifts, n_shifts)
             Mean cosine similarity between the codes of shifted and unshifted images, by
-            vertical and horizontal shift. 1 is no change.
+            vertical and horizontal shift. 1 is no change; NaN, where images that differ
+            all have one code, which changes with nothing.
 
         accuracy : ndarray of shape (n_shifts, n_shifts)
             The classifier's score. Only with `classifier`.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If the similarity is NaN.
 
     Examples
     --------
@@ -374,13 +474,15 @@ def shift_robustness(
             "width) of the images that are the rows of X."
         )
     check_image_shape(image_shape)
-    values = check_array(X, dtype=None, input_name="X")
+    values = check_array(X, input_name="X")
     check_image_size(image_shape, values.shape[1])
     if not np.iterable(shifts):
         raise TypeError(
             f"shifts={shifts!r} must be a sequence of integers, such as range(-4, 5)."
         )
     shifts = [*shifts]
+    if not shifts:
+        raise ValueError("shifts=[] must hold one shift at least, such as 0.")
     for shift in shifts:
         check_number("shifts", shift, least=-math.inf)
     if classifier is not None and y is None:
@@ -398,24 +500,36 @@ def shift_robustness(
         _, seen = find_autoencoder(estimator, frame)  # a pipeline with a classifier
         return model.transform(seen)
 
-    images = values.reshape(len(values), *image_shape)
     low = 0
     if seen is X:  # no step before it has mapped X elsewhere
         input_range = getattr(model, "input_range", None)
         if isinstance(model, BaseAutoencoder):  # as it was in fit
             input_range = model.net_.structure["input_range"]
         low, _ = input_range or (0, 1)
-    Z = np.asarray(encode(values))
+    if low:  # which integers may not hold
+        values = values.astype(np.result_type(values, np.float32))
+    images = values.reshape(len(values), *image_shape)
+    Z = np.asarray(encode(values), dtype=np.float64)
     similarity, accuracy = np.empty((2, len(shifts), len(shifts)))
     for i, down in enumerate(shifts):
         lowered = _shift(images, down, 2, low)
         for j, right in enumerate(shifts):
             shifted = _shift(lowered, right, 3, low)
             Z_shifted = encode(shifted.reshape(values.shape))
-            distances = paired_cosine_distances(Z, np.asarray(Z_shifted))
+            distances = paired_cosine_distances(Z, np.asarray(Z_shifted, dtype=float))
             similarity[i, j] = 1 - distances.mean()
             if classifier is not None:
                 accuracy[i, j] = classifier.score(Z_shifted, y)
+    is_rounding = np.ptp(Z, axis=0) <= 8 * np.finfo(np.float32).eps * abs(Z).max(0)
+    if is_rounding.all() and (values != values[0]).any():
+        warnings.warn(
+            "All images have the same code, so that similarity is NaN: it would be 1 "
+            "whatever the shift. Train the model for longer, or at another "
+            "learning_rate, until its codes tell images apart.",
+            UndefinedMetricWarning,
+            stacklevel=2,
+        )
+        similarity[:] = np.nan
     maps = {} if classifier is None else {"accuracy": accuracy}
     return Bunch(shifts=np.array(shifts), similarity=similarity, **maps)
 
@@ -483,7 +597,7 @@ class EstimatorScorer:
         self, estimator: Any, X: ArrayLike, y: ArrayLike | None = None
     ) -> float:
         """Return the score of a fitted estimator on X."""
-        value = self.metric(estimator, X, **self.options)
+        value = float(self.metric(estimator, X, **self.options))  # unsigned ones wrap
         return value if self.greater_is_better else -value
 
     def __repr__(self):

@@ -72,7 +72,7 @@ def test_a_pipeline_in_a_file(Estimator, X, path):
         {"sigma": np.full(64, 0.25), "early_stopping": True, "validation": "last"},
         {"random_state": np.random.RandomState(0)},
     ],
-    ids=str,
+    ids=",".join,
 )
 def test_what_networks_are_made_by_is_kept(X, parameters, path):
     settings = {"encoder_layer_sizes": (16,), "decoder_layer_sizes": (16,)}
@@ -264,7 +264,7 @@ def test_a_file_of_another_version(X, path):
         json.loads("[" * 900 + "]" * 900),
         None,
     ],
-    ids=str,
+    ids=range(11),
 )
 def test_files_with_unknown_content(document, path):
     """Whoever can write a file can write its digest."""

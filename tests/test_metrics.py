@@ -13,6 +13,7 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -47,10 +48,11 @@ def mnist(data_home):
 
 def direct(X, samples, h):
     """Return the log-likelihood by the formula, in float64."""
-    d = samples.shape[1]
-    squares = ((X[:, None] - samples[None]) ** 2).sum(2)
-    log_kernels = -squares / (2 * h**2) - d / 2 * np.log(2 * np.pi * h**2)
-    return logsumexp(log_kernels, axis=1) - np.log(len(samples))
+    n, d = samples.shape
+    with np.errstate(over="ignore"):
+        squares = np.square((X[:, None] - samples[None]) / h).sum(2)
+    log_normaliser = np.log(n) + d * (np.log(2 * np.pi) / 2 + np.log(h))
+    return logsumexp(-squares / 2, axis=1) - log_normaliser
 
 
 @pytest.fixture(scope="module", params=["digits", "mnist"])
@@ -93,16 +95,116 @@ def test_parzen_far_from_zero():
     np.testing.assert_allclose(near, direct(X, samples, 0.3), rtol=1e-12)
 
 
+CONTAINERS = {
+    "list": np.ndarray.tolist,
+    "objects": lambda X: X.astype(object),
+    "longdouble": lambda X: X.astype(np.longdouble),
+    "tensor": torch.from_numpy,
+    "pandas": lambda X: pd.DataFrame(X).convert_dtypes(),
+    "polars": pl.DataFrame,
+    "pyarrow": lambda X: pytest.importorskip("pyarrow").table({"x": X[:, 0]}),
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_parzen_keeps_the_digits_of_any_container(container):
+    X, samples = np.array([[1e6 + 0.01], [1e6]]), np.array([[1e6]])
+    kept = CONTAINERS[container]
+    found = parzen_log_likelihood(kept(X), kept(samples), bandwidth=0.01)
+    np.testing.assert_allclose(found, direct(X, samples, 0.01), rtol=1e-12)
+    far = np.array([[1e6 + 10.0]])
+    assert select_bandwidth(kept(samples), kept(far), bandwidths=[1, 9, 99]) == 9
+
+
+def test_parzen_takes_what_numpy_lacks_and_refuses_what_are_no_numbers():
+    tensor = torch.tensor([[0.0], [1.0]])
+    found = parzen_log_likelihood(tensor.bfloat16(), tensor.bfloat16(), bandwidth=1.0)
+    expected = parzen_log_likelihood(tensor, tensor, bandwidth=1.0)
+    np.testing.assert_array_equal(found, expected)
+    days = np.full((2, 1), np.datetime64("2026-01-01"))
+    for wrong in (days, tensor.requires_grad_(), pl.DataFrame({"a": [1.0]}).lazy()):
+        with pytest.raises(TypeError, match="samples: "):
+            parzen_log_likelihood([[0.0]], wrong, bandwidth=1.0)
+
+
+def spread_out(offset, spread, outlier=None):
+    """Return rows and samples, of which some are equal or nearly so."""
+    X, samples = offset + spread * np.random.default_rng(0).normal(size=(2, 20, 9))
+    X[:5] = samples[:5]
+    X[5:10] = np.nextafter(samples[5:10], np.inf)
+    if outlier is not None:
+        samples[15:] = outlier + spread * (samples[15:] - offset)
+        X[15:] = samples[15:] + spread
+    return X, samples
+
+
+@pytest.mark.parametrize(
+    "where",
+    [(0, 1), (1e6, 0.01), (1e8, 0.01), (1e8, 1), (1, 0.01, 1e8), (-1e8, 0.1, 1e8)],
+)
+def test_parzen_is_right_at_any_ratio_of_scale_to_bandwidth(where):
+    X, samples = spread_out(*where)
+    for ratio in (1e-7, 1e-3, 1, 1e3, 1e6, 1e9):
+        h = where[1] / ratio
+        found = parzen_log_likelihood(X, samples, bandwidth=h)
+        np.testing.assert_allclose(found, direct(X, samples, h), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-155, 1, 1e155, 1e200, 1e307])
+def test_parzen_is_right_where_squares_overflow(size):
+    random = np.random.default_rng(0)
+    X, samples = size * random.normal(size=(2, 20, 3))
+    X[0] = samples[0]
+    for h in (5e-324, 1e-310, size / 3, size, size * 3, 1.7e308):
+        found = parzen_log_likelihood(X, samples, bandwidth=h)
+        np.testing.assert_allclose(found, direct(X, samples, h), rtol=1e-6)
+
+
+def test_bandwidths_of_all_sizes_at_once():
+    X, samples = spread_out(0, 1)
+    bandwidths = [1e-300, 1e-9, 1, 1e300]
+    assert select_bandwidth(samples, X, bandwidths=bandwidths) == 1
+    assert select_bandwidth(samples, X[4:6], bandwidths=bandwidths) == 1e-9
+    assert select_bandwidth(samples, X[:1], bandwidths=bandwidths) == 1e-300
+
+
+def test_parzen_takes_differences_only_where_products_would_not_do(images, monkeypatch):
+    """Those take ten times as long."""
+    pairs, cdist = [], torch.cdist
+
+    def counted(x, samples, **options):
+        pairs.append(len(x) * len(samples))
+        return cdist(x, samples, **options)
+
+    monkeypatch.setattr(torch, "cdist", counted)
+    X, samples = images
+    X, samples = np.vstack([X, samples[:100]]), samples.copy()
+    parzen_log_likelihood(X, samples, bandwidth=0.1)
+    assert not pairs
+    samples[-1] = 1e7  # a sample far off makes no others inexact
+    parzen_log_likelihood(X[:200], samples, bandwidth=0.1)
+    assert sum(pairs) <= 200
+    pairs.clear()
+    monkeypatch.setattr("sklearn_daae.metrics._BLOCK_VALUES", 10 * len(samples))
+    parzen_log_likelihood(X, samples, bandwidth=1e-5)
+    assert 100 <= sum(pairs) <= 2000
+
+
 def test_parzen_in_many_blocks(monkeypatch):
     random = np.random.default_rng(0)
     X, samples = random.normal(size=(2, 50, 3))
     bandwidths = [0.1, 0.3, 1.0]
     whole = parzen_log_likelihood(X, samples, bandwidth=0.3)
     chosen = select_bandwidth(samples, X, bandwidths=bandwidths)
+    X_far, samples_far = spread_out(-1e8, 0.1, 1e8)
+    whole_far = parzen_log_likelihood(X_far, samples_far, bandwidth=0.1)
     monkeypatch.setattr("sklearn_daae.metrics._BLOCK_VALUES", 7 * 50)
     np.testing.assert_allclose(
         parzen_log_likelihood(X, samples, bandwidth=0.3), whole, rtol=1e-12
     )
+    monkeypatch.setattr("sklearn_daae.metrics._BLOCK_VALUES", 7 * 3)
+    found = parzen_log_likelihood(X_far, samples_far, bandwidth=0.1)
+    np.testing.assert_allclose(found, whole_far, rtol=1e-12)
     assert select_bandwidth(samples, X, bandwidths=bandwidths) == chosen
 
 
@@ -158,6 +260,14 @@ def test_parzen_at_the_ends_of_what_a_float_holds():
     assert select_bandwidth(samples, X, bandwidths=0.5) == 0.5
 
 
+def test_bandwidths_that_are_all_too_small():
+    X = [[0.0], [1.0]]
+    for bandwidths in ([1e-160, 1e-200], [9e-155]):  # and where the sum is out of range
+        with pytest.raises(ValueError, match=r"bandwidths=\[.*\] are too small"):
+            select_bandwidth([[0.0]], np.tile(X, (9, 1)), bandwidths=bandwidths)
+    assert select_bandwidth([[0.0]], X, bandwidths=[1e-200, 1e-3]) == 1e-3
+
+
 def test_parzen_refuses_another_space():
     with pytest.raises(ValueError, match="X has 2 features and samples have 3"):
         parzen_log_likelihood(np.ones((4, 2)), np.ones((4, 3)), bandwidth=1.0)
@@ -189,6 +299,20 @@ def test_reconstruction_error_is_in_units_of_X(X):
     assert reconstruction_error(model, pixels, random_state=0) == pytest.approx(
         ((X_hat - pixels) ** 2).mean(), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("size", [1e-25, 1e25])
+def test_reconstruction_error_of_any_size(X, size):
+    """Squares that float32 cannot hold are neither 0 nor infinite."""
+    X = X.astype(float)
+    for settings in ({"scaling": "standard"}, {"input_range": (0, 1)}):
+        plain = DAAETransformer(**{**SMALL, **settings}).fit(X)
+        if "input_range" in settings:
+            settings = {"input_range": (0, size)}
+        model = DAAETransformer(**{**SMALL, **settings}).fit(size * X)
+        error = reconstruction_error(model, size * X, random_state=0)
+        expected = reconstruction_error(plain, X, random_state=0)
+        assert error / size**2 == pytest.approx(expected, rel=1e-3)
 
 
 class Identity(torch.nn.Module):
@@ -295,6 +419,11 @@ def test_scorers_of_metrics_of_your_own(fitted, X):
         EstimatorScorer(prior_distance, random_sate=0)
 
 
+def test_scores_of_unsigned_metrics_do_not_wrap(fitted, X):
+    scorer = EstimatorScorer(lambda model, X: np.uint8(3))
+    assert scorer(fitted, X) == -3
+
+
 def test_metrics_refuse_what_is_no_autoencoder(X):
     for estimator in (PCA(2).fit(X), make_pipeline(MinMaxScaler(), PCA(2)).fit(X)):
         with pytest.raises(TypeError, match="must be a fitted autoencoder of"):
@@ -345,6 +474,43 @@ def test_shifts_go_downwards_and_to_the_right():
     assert maps.similarity[1, 2] == pytest.approx(cosines.mean())
 
 
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float16])
+def test_what_enters_is_the_low_end_whatever_the_type_of_X(dtype):
+    X = np.ones((2, 16), dtype)
+    model = KeepsWhatItSees(image_shape=(1, 4, 4), input_range=(-1e5, 1)).fit(X)
+    shift_robustness(model, X, shifts=[1])
+    assert (model.seen_[1].reshape(2, 4, 4)[:, 0] == -1e5).all()
+    assert (model.seen_[1].reshape(2, 4, 4)[:, 1:, 1:] == 1).all()
+
+
+def test_shift_robustness_of_large_codes(X):
+    model = KeepsWhatItSees(image_shape=(1, 8, 8)).fit(X)
+    large = shift_robustness(model, 1e25 * X, shifts=[0, 1])
+    plain = shift_robustness(model, X, shifts=[0, 1])
+    np.testing.assert_allclose(large.similarity, plain.similarity, rtol=1e-6)
+
+
+class Forgets(KeepsWhatItSees):
+    """Has one code for all, but for rounding."""
+
+    def transform(self, X):
+        return np.float32([[0.3, -2]]) * (1 + 2e-7 * (np.asarray(X)[:, :1] > 0))
+
+
+@pytest.mark.filterwarnings("error", SHORT_TRAINING)
+def test_codes_that_carry_nothing_are_not_robust(X):
+    model = Forgets(image_shape=(1, 8, 8)).fit(X)
+    with pytest.warns(UndefinedMetricWarning, match="All images have the same code"):
+        maps = shift_robustness(model, X, shifts=[0, 1])
+    assert np.isnan(maps.similarity).all()
+    # Of images that do not differ, codes need not.
+    other = KeepsWhatItSees(image_shape=(1, 8, 8)).fit(X)
+    for images in (X[:1], np.tile(X[:1], (3, 1))):
+        maps = shift_robustness(other, images, shifts=[0, 1])
+        assert maps.similarity[0, 0] == 1
+        assert 0 < maps.similarity[1, 1] < 0.99
+
+
 def test_shift_robustness_looks_into_pipelines(digits):
     X, y = digits
     model = AAETransformer(**SMALL, image_shape=(1, 8, 8), input_range=(-1, 1)).fit(X)
@@ -392,5 +558,7 @@ def test_shift_robustness_refuses_what_are_no_images(fitted, X):
         shift_robustness(fitted, X, image_shape=(1, 8, 8), shifts=[0.5])
     with pytest.raises(TypeError, match="shifts=2 must be a sequence"):
         shift_robustness(fitted, X, image_shape=(1, 8, 8), shifts=2)
+    with pytest.raises(ValueError, match=r"shifts=\[\] must hold one shift"):
+        shift_robustness(fitted, X, image_shape=(1, 8, 8), shifts=[])
     with pytest.raises(ValueError, match="y=None"):
         shift_robustness(fitted, X, classifier=SVC(), image_shape=(1, 8, 8))

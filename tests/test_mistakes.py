@@ -158,6 +158,10 @@ def dates_of_polars(X):
     return pl.DataFrame(X).with_columns(day=days)
 
 
+def column(X):
+    return pytest.importorskip("pandas").Series(X[:, 0])
+
+
 def lazy(X):
     return pytest.importorskip("polars").DataFrame(X).lazy()
 
@@ -196,6 +200,7 @@ DATA = {
         "Give X.reshape(len(X), -1)",
     ),
     "windows": (lambda X: X.reshape(-1, 8, 8), ValueError, "Found array with dim 3"),
+    "a column": (column, ValueError, "Expected a 2-dimensional container"),
     "one row": (lambda X: X[0], ValueError, "Reshape your data"),
     "missing": (lambda X: np.where(X > 0.9, np.nan, X), ValueError, "contains NaN"),
     "words": (lambda X: np.full((5, 64), "a"), ValueError, "convert string to float"),

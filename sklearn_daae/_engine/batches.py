@@ -13,10 +13,11 @@ from torch.utils.data import Subset
 
 from .._model.scaling import WIDE_TYPES, Scaling, Statistics
 
-# Read as they are, batch by batch; anything else becomes float32 as a whole.
+# Read as they are, batch by batch; anything else becomes float64 as a whole, so that
+# values far from zero keep their digits.
 DTYPES = [
     np.dtype(kind)
-    for kind in ("f4", "f8", "f2", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?")
+    for kind in ("f8", "f4", "f2", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?")
 ]
 
 # How much of a memory-mapped file may count as this process's memory. To read a row,

@@ -109,9 +109,10 @@ class Scaling:
             x = x.cpu().double()  # some devices have none
         return x * self._on(x, "scale") + self._on(x, "shift")
 
-    def in_units(self, difference):
-        """Return a difference of what networks see in units of X."""
-        return difference * self._on(difference, "scale")
+    def in_units(self, difference, unit=1.0):
+        """Return a difference of what networks see in units of X, or multiples."""
+        like = {"dtype": difference.dtype, "device": difference.device}
+        return difference * torch.as_tensor(self.scale / unit, **like)
 
     @property
     def dtype(self):
@@ -320,5 +321,5 @@ def _standard_deviations(statistics):
 
 
 def _has_steps(magnitude, variance, dtype):
-    steps = np.sqrt(variance) / np.spacing(np.asarray(magnitude, dtype))
-    return bool(np.all((steps >= _LEAST_STEPS) | (np.asarray(variance) == 0)))
+    steps = _LEAST_STEPS * np.spacing(np.asarray(magnitude, dtype))
+    return bool(np.all((np.sqrt(variance) >= steps) | (np.asarray(variance) == 0)))
