@@ -19,11 +19,12 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import torch
 from numpy.random import PCG64
 from sklearn.base import BaseEstimator
 
 from ._checks import check_flag
-from ._engine.state import to_save
+from ._engine.state import as_tensors, to_save
 from ._engine.trainer import AutoencoderNet
 
 # Of the files; another one where what they hold is written otherwise.
@@ -421,6 +422,10 @@ def _read_random_state(array, state):
 def _read_object(array, known, arguments, state, items):
     kind = _known(known)
     value = kind.__new__(kind, *arguments)
+    if (
+        kind is AutoencoderNet
+    ):  # whose arrays no one else has: there is no need of copies
+        state = as_tensors(state, torch.from_numpy)
     if state is not None:
         if hasattr(value, "__setstate__"):
             value.__setstate__(state)

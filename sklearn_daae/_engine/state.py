@@ -218,14 +218,14 @@ def as_arrays(state):
     return state
 
 
-def as_tensors(state):
+def as_tensors(state, make=torch.tensor):
     """Return what holds arrays with tensors in their place, in memory of their own."""
     if isinstance(state, np.ndarray):
-        return torch.tensor(state)
+        return make(state)
     if isinstance(state, dict):
-        return {key: as_tensors(value) for key, value in state.items()}
+        return {key: as_tensors(value, make) for key, value in state.items()}
     if type(state) is tuple:
-        return tuple(as_tensors(value) for value in state)
+        return tuple(as_tensors(value, make) for value in state)
     return state
 
 
