@@ -7,7 +7,7 @@ from pathlib import Path
 import joblib
 from skorch.callbacks import Callback
 
-from ._checks import check_number
+from ._checks import callback_of, check_number
 from ._files import Writer, check_writable, read_document, write_document
 
 # Parameters that may be others when a training goes on.
@@ -79,9 +79,7 @@ class Checkpoint(Callback):
 
 def saving(estimator):
     """Return what keeps the state of a training, if an estimator has a `Checkpoint`."""
-    callbacks = [
-        o[-1] if isinstance(o, tuple) else o for o in estimator.callbacks or []
-    ]
+    callbacks = map(callback_of, estimator.callbacks or [])
     found = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
     if len(found) > 1:
         raise ValueError("callbacks holds more than one Checkpoint. Give one.")

@@ -157,9 +157,14 @@ def check_input_range(value):
         )
 
 
+def callback_of(value):
+    """Return the callback that a value is, or is a pair of a name and."""
+    return value[1] if isinstance(value, tuple) and len(value) == 2 else value
+
+
 def check_callback(value):
     """Refuse what is no callback of skorch's, or pair of a name and one."""
-    callback = value[1] if isinstance(value, tuple) and len(value) == 2 else value
+    callback = callback_of(value)
     kind = callback if isinstance(callback, type) else type(callback)
     if not issubclass(kind, Callback):
         raise ValueError(

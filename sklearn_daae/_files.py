@@ -241,10 +241,18 @@ def check_writable(path):
         raise _cannot_write(path, error) from error
 
 
+def in_units(size):
+    """Return a number of bytes as one reads it."""
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.5 or unit == "TB":
+            return f"{size:.3g} {unit}"
+
+
 def _cannot_write(path, error, size=0):
-    what = (
-        f"nothing was saved of {size / 1e6:.1f} MB" if size else "it cannot be saved to"
-    )
+    what = "it cannot be saved to"
+    if size:
+        what = f"nothing was saved of {in_units(size)}"
     return OSError(
         error.errno,
         f"{error.strerror}: {what}. Give a file in a folder that exists, with room, "

@@ -69,6 +69,17 @@ def make(Estimator, *, published=False, **params):
     return Estimator.as_published(**known) if published else Estimator(**known)
 
 
+def assert_goes_on_as(now, was, X):
+    """See that a copy of a model remembers, samples and trains as the model."""
+    np.testing.assert_array_equal(
+        now.sample(3, 0, n_steps=1), was.sample(3, 0, n_steps=1)
+    )
+    assert now.history_ == was.history_
+    np.testing.assert_array_equal(
+        weights(now.partial_fit(X)), weights(was.partial_fit(X))
+    )
+
+
 def expected_failures(estimator):
     """Return what scikit-learn expects to fail of its own models that draw batches.
 

@@ -372,44 +372,40 @@ def checksum_notes(folder, patch):
     return _cached(folder, patch, "checksums/*")
 
 
-def _saved(folder, read):
-    """Return the piece of a model's file, which is in no cache."""
+def _saved(folder, make, read):
+    """Return the piece of a model's file, which is in no cache.
+
+    A function of the path of the file and of X makes the model, another one reads it.
+    """
     path = folder / "home" / "model"
+    path.parent.mkdir()
+    X = np.random.default_rng(0).random((32, 4), dtype=np.float32)
+    codes = make(path, X).transform(X)
+
+    def same():
+        np.testing.assert_array_equal(read(path, X).transform(X), codes)
+
     refused = rf"{re.escape(str(path))} cannot be loaded: "
-    return [Piece(path.read_bytes(), path.write_bytes, read, ValueError, refused)]
-
-
-def _rows():
-    return np.random.default_rng(0).random((32, 4), dtype=np.float32)
+    return [Piece(path.read_bytes(), path.write_bytes, same, ValueError, refused)]
 
 
 @reader
 def models(folder, patch):
-    (folder / "home").mkdir()
-    path, X = folder / "home" / "model", _rows()
-    model = DAAETransformer(**_TINY).fit(X)
-    model.save(path)
-    codes = model.transform(X)
+    def make(path, X):
+        model = DAAETransformer(**_TINY).fit(X)
+        model.save(path)
+        return model
 
-    def read():
-        np.testing.assert_array_equal(sklearn_daae.load(path).transform(X), codes)
-
-    return _saved(folder, read)
+    return _saved(folder, make, lambda path, X: sklearn_daae.load(path))
 
 
 @reader
 def checkpoints(folder, patch):
-    (folder / "home").mkdir()
-    path, X = folder / "home" / "model", _rows()
-    settings = {**_TINY, "warm_start": True, "callbacks": [Checkpoint(path)]}
-    model = DAAETransformer(**settings).fit(X)
-    codes = model.transform(X)
+    def fit(path, X):
+        settings = {**_TINY, "warm_start": True, "callbacks": [Checkpoint(path)]}
+        return DAAETransformer(**settings).fit(X)
 
-    def read():
-        again = DAAETransformer(**settings).fit(X)
-        np.testing.assert_array_equal(again.transform(X), codes)
-
-    return _saved(folder, read)
+    return _saved(folder, fit, fit)
 
 
 # Fuzzing ------------------------------------------------------------------------------

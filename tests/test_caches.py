@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sklearn_daae import _files
 from sklearn_daae.datasets import _archives, _cache, _mnist, fetch_mnist
 
 from .fuzz import READERS, results, small_mnist
@@ -256,7 +257,7 @@ def test_archives_that_cannot_be_read(home, cache, monkeypatch):
 
 def test_sizes_as_one_reads_them():
     sizes = [3, 5000, 219_520_000, 999_600_000, 1_291_852_800, 2 * 10**15]
-    assert [*map(_cache._in_units, sizes)] == [
+    assert [*map(_files.in_units, sizes)] == [
         *("0.003 kB", "5 kB", "220 MB", "1 GB", "1.29 GB", "2e+03 TB")
     ]
 

@@ -224,10 +224,10 @@ def _write(path, shape, dtype, blocks, bar):
         free = shutil.disk_usage(path.parent).free
         if free < size:
             raise OSError(
-                f"The decoded images take {_in_units(size)}, and {path.parent} has "
-                f"{_in_units(free)} left. Name another folder by the environment "
-                "variable SKLEARN_DAAE_CACHE, or ask for dtype='uint8', which takes a "
-                "quarter of what float32 takes."
+                f"The decoded images take {_files.in_units(size)}, and {path.parent} "
+                f"has {_files.in_units(free)} left. Name another folder by the "
+                "environment variable SKLEARN_DAAE_CACHE, or ask for dtype='uint8', "
+                "which takes a quarter of what float32 takes."
             )
         np.lib.format.write_array_header_2_0(file, header)
         start, row_size = file.tell(), size // shape[0]
@@ -235,11 +235,3 @@ def _write(path, shape, dtype, blocks, bar):
             file.seek(start + first * row_size)
             file.write(np.ascontiguousarray(rows))
             bar.update(rows.size // shape[1])
-
-
-def _in_units(size):
-    """Return a number of bytes as one reads it."""
-    for unit in ("kB", "MB", "GB", "TB"):
-        size /= 1000
-        if size < 999.5 or unit == "TB":
-            return f"{size:.3g} {unit}"
