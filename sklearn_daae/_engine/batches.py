@@ -1,7 +1,5 @@
 """The data as float32 tensors on the device: rows of X, and mini-batches of them."""
 
-import mmap
-from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +10,7 @@ from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
 from .._model.scaling import WIDE_TYPES, Scaling, Statistics
+from .streams import Blocks, RowsOfBlocks, ahead, window_bytes
 
 # Read as they are, batch by batch; anything else becomes float64 as a whole, so that
 # values far from zero keep their digits.
@@ -19,11 +18,6 @@ DTYPES = [
     np.dtype(kind)
     for kind in ("f8", "f4", "f2", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?")
 ]
-
-# How much of a memory-mapped file may count as this process's memory. To read a row,
-# the system maps what it keeps together of the file: 2 MiB around it, on recent Linux.
-_MAPPED_BYTES = 2**29
-_MAPPED_BYTES_OF_A_ROW = 2**21
 
 
 class Batch(NamedTuple):
@@ -45,9 +39,10 @@ class Rows:
 
     Parameters
     ----------
-    X : ndarray, CSR or tensor of shape (n_samples, n_features)
-        An array in memory or of a memory-mapped file; a sparse matrix or array; or a
-        tensor on the device, of which rows are asked for by indices.
+    X : ndarray, CSR, Blocks or tensor of shape (n_samples, n_features)
+        An array in memory or of a memory-mapped file; a sparse matrix or array; blocks
+        that are read when they are asked for; or a tensor on the device, of which rows
+        are asked for by indices.
 
     device : torch.device
         Where the tensors are wanted.
@@ -60,8 +55,6 @@ class Rows:
         self.X = X
         self.device = device
         self.scaling = scaling or Scaling()
-        self._file = _mapped_file(X)
-        self._n_mapped = 0
         self._bounds = None
 
     def __len__(self):
@@ -94,21 +87,22 @@ class Rows:
             dtype = np.float32 if dtype.itemsize == 2 else np.float64
         if issparse(self.X):
             return self.X[rows].toarray().astype(dtype, copy=False)
-        if self._file is None or isinstance(rows, slice):
-            values = np.array(self.X[rows], dtype=dtype)
-            self._release(values.nbytes)
-            return values
-        values = np.empty((len(rows), *self.X.shape[1:]), dtype=dtype)
-        step = max(1, _MAPPED_BYTES // _MAPPED_BYTES_OF_A_ROW)
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            values[part] = self.X[rows[part]]
-            self._release(len(values[part]) * _MAPPED_BYTES_OF_A_ROW)
-        return values
+        return np.array(self.X[rows], dtype=dtype)
+
+    def between(self, start, stop):
+        """Return some of the rows, as they are."""
+        is_lazy = isinstance(self.X, Blocks)
+        part = self.X.between(start, stop) if is_lazy else self.X[start:stop]
+        return Rows(part, self.device, self.scaling)
 
     def blocks(self, n_bytes=2**26):
         """Yield slices of consecutive rows, of about so many bytes of X."""
-        step = max(1, n_bytes // self._row_bytes())
+        if isinstance(self.X, Blocks):
+            for i in range(len(self.X.bounds) - 1):
+                rows = self.X.rows_of(i)
+                yield slice(rows.start, rows.stop)
+            return
+        step = max(1, n_bytes // self.row_bytes())
         for start in range(0, len(self), step):
             yield slice(start, min(start + step, len(self)))
 
@@ -137,7 +131,6 @@ class Rows:
             mean = mean + share * difference
             low, high = np.minimum(low, low_block), np.maximum(high, high_block)
             n = n + n_block
-            self._release((block.stop - block.start) * self._row_bytes())
         # A constant feature may have the variance of rounding.
         rounding = np.square(10 * np.finfo(np.float64).eps * mean)
         variance = np.where(variance > rounding, variance, 0.0)
@@ -161,12 +154,16 @@ class Rows:
                 # NaN is what is missing, if it may be there at all.
                 lows.append(np.fmin.reduce(values, axis=None))
                 highs.append(np.fmax.reduce(values, axis=None))
-                self._release(values.nbytes)
             self._bounds = float(np.fmin.reduce(lows)), float(np.fmax.reduce(highs))
         return self._bounds
 
     def refuse_large(self):
-        """Refuse values that networks, which compute in float32, could not see."""
+        """Refuse values that networks, which compute in float32, could not see.
+
+        Blocks are refused as they are read.
+        """
+        if isinstance(self.X, Blocks):
+            return
         largest = float(np.finfo(np.float32).max)
         if self.X.dtype == np.float64 and max(map(abs, self.bounds())) > largest:
             raise ValueError(
@@ -177,56 +174,51 @@ class Rows:
         """Return the same rows, of X as one tensor on the device where that serves.
 
         On a CPU, X stays where it is. It also stays where it would take more than half
-        of a GPU's free memory; batches are then sent one by one. The tensor keeps X's
+        of a GPU's free memory: it is then sent a window at a time. The tensor keeps X's
         own dtype, unless that is wide: then it is of float32, and mapped. It is filled
         block by block, without a second copy on the host.
         """
         if self.device.type == "cpu":
             return self
-        dtype = torch.from_numpy(self._read(slice(0))).dtype
-        is_wide = dtype in WIDE_TYPES
-        if is_wide:
-            dtype = torch.float32
+        dtype = self._for_tensor(slice(0)).dtype
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             if np.prod(self.X.shape) * dtype.itemsize > free / 2:
                 return self
         tensor = torch.empty(self.X.shape, dtype=dtype, device=self.device)
         for block in self.blocks():
-            x = torch.from_numpy(self._read(block))
-            tensor[block] = self.scaling(x) if is_wide else x
+            tensor[block] = self._for_tensor(block)
+        return self._of_tensor(tensor)
+
+    def pinned(self):
+        """Return the same rows in memory from which a GPU reads without the CPU."""
+        if self.device.type == "cpu":
+            return self
+        x = self._for_tensor(slice(None))
+        return self._of_tensor(x.pin_memory() if self.device.type == "cuda" else x)
+
+    def sent(self):
+        """Return the same rows, of which the tensor is on its way to the device."""
+        if self.device.type == "cpu":
+            return self
+        x = self.X.to(self.device, non_blocking=True)
+        return Rows(x, self.device, self.scaling)
+
+    def _for_tensor(self, rows):
+        """Return rows on the host, mapped if their type is wide."""
+        x = torch.from_numpy(self._read(rows))
+        return self.scaling(x) if x.dtype in WIDE_TYPES else x
+
+    def _of_tensor(self, tensor):
         scaling = self.scaling
-        if is_wide:
+        if torch.from_numpy(self._read(slice(0))).dtype in WIDE_TYPES:
             scaling = Scaling()  # they are mapped, and what is missing still is
             scaling.fill = self.scaling.fill
         return Rows(tensor, self.device, scaling)
 
-    def _row_bytes(self):
+    def row_bytes(self):
+        """Return the size of a row."""
         return self.X.shape[1] * self.X.dtype.itemsize
-
-    def _release(self, n_bytes):
-        """Give a mapped file's pages back, after having read so many bytes of it.
-
-        They stay in the system's cache, and no longer count as this process's memory.
-        """
-        self._n_mapped += n_bytes
-        if self._file is not None and self._n_mapped >= _MAPPED_BYTES:
-            with suppress(OSError):  # pages that are locked in memory
-                self._file.madvise(mmap.MADV_DONTNEED)
-            self._n_mapped = 0
-
-
-def _mapped_file(X):
-    """Return the memory-mapped file that X is a view of, if its pages are to go."""
-    if not isinstance(X, np.ndarray) or X.nbytes < _MAPPED_BYTES:
-        return None
-    mode = None
-    while isinstance(X, np.ndarray):
-        mode = getattr(X, "mode", mode)
-        X = X.base
-    # Pages of a copy-on-write map hold what was written to them, and nothing else does.
-    is_shared = isinstance(X, mmap.mmap) and mode in ("r", "r+", "w+")
-    return X if is_shared and hasattr(mmap, "MADV_DONTNEED") else None
 
 
 def _moments(X, weight):
@@ -269,7 +261,7 @@ class Batches:
     source : Rows
         What to take them from.
 
-    rows : ndarray of int
+    rows : ndarray of int, or RowsOfBlocks
         The rows to use.
 
     batch_size : int
@@ -283,11 +275,8 @@ class Batches:
     def __init__(self, source, *, rows, batch_size, weight=None):
         self.source = source
         self.rows = rows
+        self.batch_size = batch_size
         self.weight = weight
-        starts = list(range(0, len(rows), batch_size))
-        if batch_size > 1 and len(starts) > 1 and len(rows) - starts[-1] == 1:
-            starts.pop()
-        self._bounds = list(zip(starts, [*starts[1:], len(rows)], strict=True))
 
     @property
     def dataset(self):
@@ -301,6 +290,8 @@ class Batches:
         """
         most = max(2, n_values // self.source.X.shape[1])
         n_rows = min(n_rows, most, len(self.rows))
+        if isinstance(self.rows, RowsOfBlocks):
+            return self._take(self.rows.spread(n_rows))
         chosen = np.linspace(0, len(self.rows) - 1, n_rows)
         return self._take(self._on_device(self.rows[chosen.round().astype(int)]))
 
@@ -332,20 +323,83 @@ class Batches:
         )
 
     def __len__(self):
-        return len(self._bounds)
+        n, size = len(self.rows), self.batch_size
+        is_joined = size > 1 and n > size and n % size == 1
+        return -(-n // size) - is_joined
 
     def __iter__(self):
         """Yield every row once, in a `Batch` each, in the order of `rows`."""
-        yield from self._in_order(self.rows)
+        return self._in_order() if self._is_at_hand() else self._in_windows()
 
     def shuffled(self, random):
-        """Yield every row once, in batches, in an order drawn from `random`."""
-        yield from self._in_order(random.permutation(self.rows))
+        """Yield every row once, in batches, in an order drawn from `random`.
 
-    def _in_order(self, rows):
-        rows = self._on_device(rows)
-        for start, stop in self._bounds:
-            yield self._take(rows[start:stop])
+        Of blocks, the order is drawn, too, and rows are shuffled within a window of as
+        many blocks as there is room for.
+        """
+        is_at_hand = self._is_at_hand()
+        return self._in_order(random) if is_at_hand else self._in_windows(random)
+
+    def _sizes(self):
+        """Yield the number of rows of each batch."""
+        for _ in range(len(self) - 1):
+            yield self.batch_size
+        yield len(self.rows) - self.batch_size * (len(self) - 1)
+
+    def _is_at_hand(self):
+        """Tell whether rows can be taken one by one where they are."""
+        X = self.source.X
+        is_there = isinstance(X, torch.Tensor) or self.source.device.type == "cpu"
+        return is_there and not isinstance(X, Blocks)
+
+    def _in_order(self, random=None):
+        rows = self.rows if random is None else random.permutation(self.rows)
+        rows, start = self._on_device(rows), 0
+        for size in self._sizes():
+            yield self._take(rows[start : start + size])
+            start += size
+
+    def _in_windows(self, random=None):
+        """Yield batches of rows that are read ahead, a window at a time."""
+        sizes = self._sizes()
+        size, parts = next(sizes), []
+        for numbers, rows in ahead(self._read, self._windows(random)):
+            rows = rows.sent()
+            order = np.arange(len(rows))
+            if random is not None and isinstance(self.source.X, Blocks):
+                order = random.permutation(order)
+            if self.weight is not None:
+                numbers = torch.from_numpy(numbers).to(self.weight.device)
+            if isinstance(rows.X, torch.Tensor):
+                order = torch.from_numpy(order).to(rows.device)
+            at = 0
+            while at < len(rows):
+                chosen = order[at : at + size - sum(len(x) for x, *_ in parts)]
+                x, observed = rows.take(chosen)
+                weight = None if self.weight is None else self.weight[numbers[chosen]]
+                parts.append(Batch(x, weight, observed))
+                at += len(chosen)
+                if sum(len(x) for x, *_ in parts) == size:
+                    yield _joined(parts)
+                    size, parts = next(sizes, 0), []
+
+    def _windows(self, random):
+        if isinstance(self.rows, RowsOfBlocks):
+            yield from self.rows.windows(random)
+            return
+        rows = self.rows if random is None else random.permutation(self.rows)
+        n_rows = max(1, window_bytes() // self.source.row_bytes())
+        for start in range(0, len(rows), n_rows):
+            yield rows[start : start + n_rows]
+
+    def _read(self, window):
+        """Return numbers of rows, and the `Rows`, ready for the device."""
+        if isinstance(self.rows, RowsOfBlocks):
+            numbers, values = self.rows.read(window)
+        else:
+            numbers, values = window, self.source._read(window)
+        rows = Rows(values, self.source.device, self.source.scaling)
+        return numbers, rows.pinned()
 
     def _on_device(self, rows):
         if isinstance(self.source.X, torch.Tensor):
@@ -357,8 +411,25 @@ class Batches:
         return Batch(x, None if self.weight is None else self.weight[rows], observed)
 
 
-def hold_out(rows, fraction):
-    """Split shuffled rows into those to train on and those to watch.
+def _joined(parts):
+    """Return parts of a batch as one."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = zip(*parts, strict=True)
+    return Batch(*(None if of[0] is None else torch.cat(of) for of in columns))
+
+
+def rows_of(X, is_meant):
+    """Return the numbers of the rows of X: all, or those that are meant."""
+    if isinstance(X, Blocks):
+        return RowsOfBlocks(X, np.arange(len(X.bounds) - 1), is_meant)
+    return np.arange(X.shape[0]) if is_meant is None else np.flatnonzero(is_meant)
+
+
+def hold_out(rows, random, fraction):
+    """Split rows at random into those to train on and those to watch.
+
+    Of blocks, whole ones are watched: at least so many rows.
 
     Raises
     ------
@@ -366,7 +437,12 @@ def hold_out(rows, fraction):
         If fewer than two rows are left to train on.
     """
     n_held_out = n_to_hold_out(len(rows), fraction)
-    return np.sort(rows[n_held_out:]), np.sort(rows[:n_held_out])
+    if isinstance(rows, RowsOfBlocks):
+        watched, trained = rows.permuted(random).split(n_held_out)
+        n_to_hold_out(len(rows), len(watched) / len(rows))
+        return trained, watched
+    shuffled = random.permutation(rows)
+    return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
 
 
 def n_to_hold_out(n_rows, fraction):
