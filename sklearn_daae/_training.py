@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, validate_data
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import _checks
 from ._checkpoints import saving
@@ -43,6 +44,7 @@ from ._sklearn_compat import (
     has_callbacks,
     with_callbacks,
 )
+from .distributed import current
 
 
 class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
@@ -179,7 +181,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             # That of the first time, so that the same rows are held out again.
             splitter = self.net_.splitter_ if goes_on else None
             if stops_early and splitter is None:
-                splitter = private_generator(self.random_state)
+                splitter = self._generator()
             if watched is None and stops_early:
                 watched = splitter
             net, training, validation = self._begin(rows, goes_on, weight, watched)
@@ -195,11 +197,12 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             if context is not None:
                 tasks = SklearnTasks(self, context, X, y, training)
                 observers.append(tasks)
-            if self.verbose:
+            if self.verbose and current().rank == 0:
                 bar = EpochProgressBar(type(self).__name__, n_epochs)
                 observers.append(stack.enter_context(closing(bar)))
             yield net, training, validation, n_epochs, observers
-            warn_of_failure(net, training)
+            if current().rank == 0:
+                warn_of_failure(net, training)
             fitted = self._fitted_attributes(net, training)
             self.__dict__.update(fitted)
             if saves is not None:
@@ -276,6 +279,13 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
         That is rows of X, drawn by a generator, or others.
         """
+        shapes = current().all((type(self).__name__, rows.X.shape))
+        if len(set(shapes)) > 1:
+            raise ValueError(
+                "All processes must fit one model on one X, but they have: "
+                f"{', '.join(map(str, shapes))}. Give each of them all rows: it takes "
+                "its own part."
+            )
         if goes_on:
             self._check_going_on(rows)
             settings = self._net_settings(rows.device)
@@ -421,7 +431,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         self._check_structure({}, self.n_features_in_)
         _checks.warn_of_many_components(self.n_components, self.n_features_in_)
         settings = self._net_settings(device)
-        random = private_generator(self.random_state)
+        random = self._generator()
         loss = ReconstructionLoss(self.reconstruction_loss_)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
         borrowed = borrowed_global_generator(random, cpu)
@@ -449,6 +459,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             if self.encoder is self.decoder is None:
                 objective = settings["objective"]
                 start_as_pca(module, training, objective, random, generator)
+        self._agree(module)
         net = AutoencoderNet(
             module,
             loss,
@@ -458,6 +469,23 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             **settings,
         )
         return net.initialize()
+
+    def _generator(self):
+        """Return the generator of a training, one for all processes."""
+        return current().same(private_generator(self.random_state))
+
+    @staticmethod
+    def _agree(module):
+        """Have all processes begin with the same weights."""
+        if current().size == 1:
+            return
+        if any(isinstance(m, _BatchNorm) for m in module.modules()):
+            raise ValueError(
+                "Networks with batch normalisation cannot be trained by several "
+                "processes: each would normalise by its own rows. Give networks "
+                "without, such as network=('conv', {'batch_norm': False})."
+            )
+        current().copy_first_([*module.parameters(), *module.buffers()])
 
     def _net_settings(self, device):
         """Return what may change between two trainings of the same networks."""

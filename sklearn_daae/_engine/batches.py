@@ -1,5 +1,7 @@
 """The data as float32 tensors on the device: rows of X, and mini-batches of them."""
 
+from functools import reduce
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +12,7 @@ from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
 from .._model.scaling import WIDE_TYPES, Scaling, Statistics
+from ..distributed import ALL_OF_IT, PartOfBatch, Share, current
 from .streams import Blocks, RowsOfBlocks, ahead, window_bytes
 
 # Read as they are, batch by batch; anything else becomes float64 as a whole, so that
@@ -29,6 +32,8 @@ class Batch(NamedTuple):
     # Which values are: None where none may be missing. Those that are missing are
     # filled in x.
     observed: torch.Tensor | None = None
+    # Which part they are of the rows that all processes have.
+    share: Share = ALL_OF_IT
 
 
 class Rows:
@@ -117,20 +122,15 @@ class Rows:
         weight : ndarray of shape (n_samples,), default=None
             Of each row; of none, it has no part in the bounds either.
         """
-        n, mean, variance = 0.0, 0.0, 0.0
-        low, high = np.inf, -np.inf
-        for block in self.blocks(2**18 * self.X.dtype.itemsize):
+        processes = current()
+        blocks = self.blocks(2**18 * self.X.dtype.itemsize)
+        moments = _NONE
+        # Each process reads its part.
+        for block in islice(blocks, processes.rank, None, processes.size):
             own = None if weight is None else weight[block]
-            of_block = _moments(self.X[block], own)
-            n_block, mean_block, variance_block, low_block, high_block = of_block
-            # Two parts are combined without cancellation.
-            share = n_block / np.maximum(n + n_block, np.finfo(np.float64).tiny)
-            difference = mean_block - mean
-            between = share * (1 - share) * np.square(difference)
-            variance = (1 - share) * variance + share * variance_block + between
-            mean = mean + share * difference
-            low, high = np.minimum(low, low_block), np.maximum(high, high_block)
-            n = n + n_block
+            moments = _combined(moments, _moments(self.X[block], own))
+        parts = processes.all(moments)
+        _, mean, variance, low, high = reduce(_combined, parts[1:], parts[0])
         # A constant feature may have the variance of rounding.
         rounding = np.square(10 * np.finfo(np.float64).eps * mean)
         variance = np.where(variance > rounding, variance, 0.0)
@@ -221,6 +221,25 @@ class Rows:
         return self.X.shape[1] * self.X.dtype.itemsize
 
 
+_NONE = 0.0, 0.0, 0.0, np.inf, -np.inf
+
+
+def _combined(moments, others):
+    """Return what two parts of X have as one, without cancellation."""
+    n, mean, variance, low, high = moments
+    n_others, mean_others, variance_others, low_others, high_others = others
+    share = n_others / np.maximum(n + n_others, np.finfo(np.float64).tiny)
+    difference = mean_others - mean
+    between = share * (1 - share) * np.square(difference)
+    return (
+        n + n_others,
+        mean + share * difference,
+        (1 - share) * variance + share * variance_others + between,
+        np.minimum(low, low_others),
+        np.maximum(high, high_others),
+    )
+
+
 def _moments(X, weight):
     """Return weight, mean, variance, least and greatest value of features of X."""
     if weight is not None:
@@ -266,7 +285,8 @@ class Batches:
 
     batch_size : int
         Rows in a batch. A last batch of a single row joins the one before it: batch
-        normalisation, say, cannot train on one row.
+        normalisation, say, cannot train on one row. So does one of fewer rows than
+        there are processes.
 
     weight : torch.Tensor of shape (n_samples,), default=None
         Of every row of the source, on its device.
@@ -324,7 +344,8 @@ class Batches:
 
     def __len__(self):
         n, size = len(self.rows), self.batch_size
-        is_joined = size > 1 and n > size and n % size == 1
+        least = max(2, current().size)
+        is_joined = size > 1 and n > size and 0 < n % size < least
         return -(-n // size) - is_joined
 
     def __iter__(self):
@@ -335,10 +356,11 @@ class Batches:
         """Yield every row once, in batches, in an order drawn from `random`.
 
         Of blocks, the order is drawn, too, and rows are shuffled within a window of as
-        many blocks as there is room for.
+        many blocks as there is room for. Of each batch, a process has its part.
         """
+        shares = self._shares() if current().size > 1 else None
         is_at_hand = self._is_at_hand()
-        return self._in_order(random) if is_at_hand else self._in_windows(random)
+        return (self._in_order if is_at_hand else self._in_windows)(random, shares)
 
     def _sizes(self):
         """Yield the number of rows of each batch."""
@@ -346,24 +368,77 @@ class Batches:
             yield self.batch_size
         yield len(self.rows) - self.batch_size * (len(self) - 1)
 
+    def _shares(self):
+        """Return what part of each batch this process has."""
+        processes = current()
+        if isinstance(self.rows, RowsOfBlocks):
+            parts = [self.rows.part(r, processes.size) for r in range(processes.size)]
+            # Each has about as many rows, which are spread evenly over all batches.
+            ends = [np.linspace(0, len(part), len(self) + 1) for part in parts]
+            sizes = np.diff(np.round(ends).astype(int), axis=1).T
+        else:
+            ends = [
+                np.arange(processes.size + 1) * n // processes.size
+                for n in self._sizes()
+            ]
+            sizes = np.diff(ends, axis=1)
+        if sizes.min() < 1:
+            raise ValueError(
+                f"{processes.size} processes cannot share batches of "
+                f"{self.batch_size} of {len(self.rows)} rows: some would have none. "
+                "Raise batch_size, start fewer processes, or store X in more blocks."
+            )
+        starts = np.cumsum(sizes, axis=1) - sizes
+        rank = processes.rank
+        return [
+            PartOfBatch(processes, start, start + own, n)
+            for start, own, n in zip(
+                starts[:, rank].tolist(),
+                sizes[:, rank].tolist(),
+                sizes.sum(1).tolist(),
+                strict=True,
+            )
+        ]
+
     def _is_at_hand(self):
         """Tell whether rows can be taken one by one where they are."""
         X = self.source.X
         is_there = isinstance(X, torch.Tensor) or self.source.device.type == "cpu"
         return is_there and not isinstance(X, Blocks)
 
-    def _in_order(self, random=None):
+    def _order(self, random, shares):
+        """Return the numbers of the rows, in the order of the batches of this process.
+
+        Not of blocks, of which the order is drawn with their windows.
+        """
         rows = self.rows if random is None else random.permutation(self.rows)
-        rows, start = self._on_device(rows), 0
-        for size in self._sizes():
-            yield self._take(rows[start : start + size])
+        if shares is None:
+            return rows
+        starts = np.cumsum([0, *(share.n_rows for share in shares)]).tolist()
+        return np.concatenate(
+            [
+                rows[start + share.start : start + share.stop]
+                for start, share in zip(starts[:-1], shares, strict=True)
+            ]
+        )
+
+    def _own_sizes(self, shares):
+        if shares is None:
+            yield from ((n, ALL_OF_IT) for n in self._sizes())
+        else:
+            yield from ((share.stop - share.start, share) for share in shares)
+
+    def _in_order(self, random=None, shares=None):
+        rows, start = self._on_device(self._order(random, shares)), 0
+        for size, share in self._own_sizes(shares):
+            yield self._take(rows[start : start + size])._replace(share=share)
             start += size
 
-    def _in_windows(self, random=None):
+    def _in_windows(self, random=None, shares=None):
         """Yield batches of rows that are read ahead, a window at a time."""
-        sizes = self._sizes()
-        size, parts = next(sizes), []
-        for numbers, rows in ahead(self._read, self._windows(random)):
+        sizes = self._own_sizes(shares)
+        (size, share), parts = next(sizes), []
+        for numbers, rows in ahead(self._read, self._windows(random, shares)):
             rows = rows.sent()
             order = np.arange(len(rows))
             if random is not None and isinstance(self.source.X, Blocks):
@@ -374,20 +449,23 @@ class Batches:
                 order = torch.from_numpy(order).to(rows.device)
             at = 0
             while at < len(rows):
-                chosen = order[at : at + size - sum(len(x) for x, *_ in parts)]
+                chosen = order[at : at + size - sum(len(p.x) for p in parts)]
                 x, observed = rows.take(chosen)
                 weight = None if self.weight is None else self.weight[numbers[chosen]]
                 parts.append(Batch(x, weight, observed))
                 at += len(chosen)
-                if sum(len(x) for x, *_ in parts) == size:
-                    yield _joined(parts)
-                    size, parts = next(sizes, 0), []
+                if sum(len(p.x) for p in parts) == size:
+                    yield _joined(parts)._replace(share=share)
+                    (size, share), parts = next(sizes, (0, None)), []
 
-    def _windows(self, random):
+    def _windows(self, random, shares):
         if isinstance(self.rows, RowsOfBlocks):
-            yield from self.rows.windows(random)
+            rows = self.rows if random is None else self.rows.permuted(random)
+            if shares is not None:
+                rows = rows.part(current().rank, current().size)
+            yield from rows.windows()
             return
-        rows = self.rows if random is None else random.permutation(self.rows)
+        rows = self._order(random, shares)
         n_rows = max(1, window_bytes() // self.source.row_bytes())
         for start in range(0, len(rows), n_rows):
             yield rows[start : start + n_rows]
@@ -415,7 +493,7 @@ def _joined(parts):
     """Return parts of a batch as one."""
     if len(parts) == 1:
         return parts[0]
-    columns = zip(*parts, strict=True)
+    columns = zip(*(part[:3] for part in parts), strict=True)
     return Batch(*(None if of[0] is None else torch.cat(of) for of in columns))
 
 

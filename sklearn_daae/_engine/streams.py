@@ -156,6 +156,10 @@ class RowsOfBlocks:
         """Return the same with the blocks in an order drawn."""
         return RowsOfBlocks(self.X, random.permutation(self.blocks), self.is_meant)
 
+    def part(self, k, n):
+        """Return the k-th of n parts of the blocks."""
+        return RowsOfBlocks(self.X, self.blocks[k::n], self.is_meant)
+
     def split(self, n_rows):
         """Return the blocks that hold the first so many rows, and the others."""
         k = bisect_right(self.ends, n_rows - 1) + 1
@@ -174,16 +178,15 @@ class RowsOfBlocks:
             parts.append(rows[np.linspace(0, len(rows) - 1, n).round().astype(int)])
         return np.sort(np.concatenate(parts))
 
-    def windows(self, random=None):
-        """Return blocks of about `window_bytes`, in turn or in an order drawn.
+    def windows(self):
+        """Return blocks of about `window_bytes`, in turn.
 
         Each with memory for its rows, of which two windows in a row have their own:
         what is allocated anew each time would be scattered over more and more of it.
         """
-        blocks = self.blocks if random is None else random.permutation(self.blocks)
         row_bytes = self.X.n_columns * self.X.dtype.itemsize
         windows, n_rows, left = [], [], 0
-        for i in blocks.tolist():
+        for i in self.blocks.tolist():
             n = len(self.of(i))
             if not windows or n * row_bytes > left:
                 windows.append([])

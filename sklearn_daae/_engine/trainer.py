@@ -13,6 +13,7 @@ from skorch.history import History
 from .._device import undisturbed
 from .._model.losses import BatchLoss
 from .._random import borrowed_global_generator, seed
+from ..distributed import current
 from . import state
 from .callbacks import refuse_to_watch
 from .cpu import keep_freed_memory
@@ -410,10 +411,12 @@ class AutoencoderNet(NeuralNet):
         """Return the mean squared error of R(E(x)), of x as the networks see it."""
         module, errors = self.model_, []
         with self.global_generator(np.random.default_rng(0)):
-            for x, weight, observed in batches:
+            for x, weight, observed, _ in batches:
                 x_hat = module.decode(module.encode(x.clone()))
                 errors.append(BatchLoss("mse", weight, observed)(x_hat, x) * len(x))
-        return torch.stack(errors).cpu().double().sum().item() / len(batches.rows)
+        error = torch.stack(errors).cpu().double().sum().item() / len(batches.rows)
+        # One for all processes, that all stop at once.
+        return current().same(error)
 
     def trim_for_prediction(self):
         """Drop what only training needs, for good. The history stays."""
