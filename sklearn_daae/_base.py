@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_array
+from sklearn.utils import check_array, metadata_routing
 from sklearn.utils.validation import check_is_fitted
 
 from . import _checks
@@ -32,7 +32,11 @@ class BaseAutoencoder(
     # Steps of the Markov chain that `sample` takes unless told otherwise.
     _n_steps: ClassVar[int]
 
-    def transform(self, X: ArrayLike) -> np.ndarray:
+    # An array to write into is no metadata that a pipeline could pass on.
+    __metadata_request__transform: ClassVar[dict] = {"out": metadata_routing.UNUSED}
+    __metadata_request__inverse_transform = __metadata_request__transform
+
+    def transform(self, X: ArrayLike, *, out: np.ndarray | None = None) -> np.ndarray:
         """Encode X.
 
         Parameters
@@ -40,20 +44,29 @@ class BaseAutoencoder(
         X : array-like of shape (n_samples, n_features)
             The data, as it is: nothing is corrupted here.
 
+        out : ndarray of shape (n_samples, n_components), default=None
+            An array to write the codes into, such as a `numpy.memmap`. It is what is
+            returned then.
+
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components), float32
             The codes E(x); of a variational model, the means of q(z | x).
         """
-        return _checks.as_given(X, self._trained.encode(self._rows(X)))
+        return _checks.as_given(X, self._trained.encode(self._rows(X), out=out), out)
 
-    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
+    def inverse_transform(
+        self, X: ArrayLike, *, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Decode X.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
             Codes, as `transform` gives them or drawn from the prior.
+
+        out : ndarray of shape (n_samples, n_features), default=None
+            An array to write into, as in `transform`.
 
         Returns
         -------
@@ -63,7 +76,7 @@ class BaseAutoencoder(
         """
         trained = self._trained
         codes = Rows(self._check_codes(X, "X"), self.device_)
-        return _checks.as_given(X, trained.decode(codes))
+        return _checks.as_given(X, trained.decode(codes, out=out), out)
 
     def corrupt(self, X: ArrayLike, random_state: RandomState = None) -> np.ndarray:
         """Draw from the corruption process, every row at the level `sigma`.
@@ -89,6 +102,7 @@ class BaseAutoencoder(
         *,
         corrupt: bool = False,
         random_state: RandomState = None,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Encode and decode X.
 
@@ -104,14 +118,18 @@ class BaseAutoencoder(
         random_state : int, RandomState instance or None, default=None
             Pass an int for the same corruption at every call.
 
+        out : ndarray of shape (n_samples, n_features), default=None
+            An array to write into, as in `transform`.
+
         Returns
         -------
         X_hat : ndarray of shape (n_samples, n_features), float32
             The reconstructions, in the space of the training data.
         """
         _checks.check_flag("corrupt", corrupt)
-        options = {"corrupt": corrupt, "random_state": random_state}
-        return _checks.as_given(X, self._trained.reconstruct(self._rows(X), **options))
+        options = {"corrupt": corrupt, "random_state": random_state, "out": out}
+        X_hat = self._trained.reconstruct(self._rows(X), **options)
+        return _checks.as_given(X, X_hat, out)
 
     def sample(
         self,
@@ -122,6 +140,7 @@ class BaseAutoencoder(
         return_chain: bool = False,
         X: ArrayLike | None = None,
         Z: ArrayLike | None = None,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """Draw new samples from the model.
 
@@ -151,6 +170,9 @@ class BaseAutoencoder(
         Z : array-like of shape (n_rows, n_components), default=None
             Codes to start the chains from, instead of draws from the prior.
 
+        out : ndarray, default=None
+            An array of the shape that is returned to write into, as in `transform`.
+
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float32
@@ -175,8 +197,9 @@ class BaseAutoencoder(
             draw_codes=self._draw_codes,
             return_chain=return_chain,
             random_state=random_state,
+            out=out,
         )
-        return _checks.as_given(Z if X is None else X, samples)
+        return _checks.as_given(Z if X is None else X, samples, out)
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Return minus the squared reconstruction error of each row.

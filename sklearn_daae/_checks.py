@@ -233,10 +233,41 @@ def as_numpy(X):
     return (X.float() if X.dtype == torch.bfloat16 else X).numpy()  # NumPy lacks that
 
 
-def as_given(X, out):
-    """Return an array as X is one: a tensor, where array API dispatch is on."""
-    if isinstance(X, torch.Tensor) and get_config().get("array_api_dispatch"):
-        return torch.from_numpy(out).to(X.device)
+def as_given(X, values, out=None):
+    """Return an array as X is one: a tensor, where array API dispatch is on.
+
+    Unless it is `out`, the user's own.
+    """
+    is_tensor = out is None and isinstance(X, torch.Tensor)
+    if is_tensor and get_config().get("array_api_dispatch"):
+        return torch.from_numpy(values).to(X.device)
+    return values
+
+
+def to_fill(out, shape, dtype):
+    """Return an array to write into: a new one, or the user's.
+
+    Raises
+    ------
+    TypeError
+        If that is no array.
+
+    ValueError
+        If it is of another shape, may not be written to, or cannot hold the values.
+    """
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(
+            f"out must be a NumPy array or memmap, and is of type {type(out).__name__}."
+        )
+    holds = out.dtype.kind == "f" and np.can_cast(dtype, out.dtype, "same_kind")
+    if out.shape != tuple(shape) or not out.flags.writeable or not holds:
+        kind = "" if out.flags.writeable else "read-only "
+        raise ValueError(
+            f"out is a {kind}{out.dtype} array of shape {out.shape}, but must be one "
+            f"of {np.dtype(dtype)}, of shape {tuple(shape)}, that can be written to."
+        )
     return out
 
 
@@ -333,12 +364,13 @@ def check_kind(X):
             )
 
 
-def as_weight(sample_weight, X, n_rows):
-    """Return weights of the first rows of X, whose mean is 1, or None."""
+def as_weight(sample_weight, n_in_all, n_rows):
+    """Return weights of the first of all rows of X, whose mean is 1, or None."""
     if sample_weight is None:
         return None
     with naming("sample_weight"):
-        weight = check_sample_weight(sample_weight, X, dtype=np.float64)[:n_rows]
+        rows = np.broadcast_to(0.0, (n_in_all, 1))  # of which only the number counts
+        weight = check_sample_weight(sample_weight, rows, dtype=np.float64)[:n_rows]
     if (weight < 0).any():
         raise ValueError(
             f"sample_weight has the negative value {weight.min():g}. Weights are 0 or "

@@ -279,7 +279,7 @@ class DAETransformer(CorruptionParameters, BaseAutoencoder):
             n_samples = min(self.n_codes_, max(0, _N_REMEMBERED - len(batches.rows)))
             mean, covariance = self.code_mean_, self.code_covariance_
         with net.global_generator(np.random.default_rng(0)):
-            for x, weight, _ in batches.of_size(1024):
+            for x, weight, *_ in batches.of_size(1024):
                 Z = net.model_.encode(x).cpu().double().numpy()
                 weight = np.ones(len(Z)) if weight is None else weight.cpu().double()
                 weight = np.asarray(weight)

@@ -69,11 +69,51 @@ class Generators:
         return iter(self.generators)
 
 
+class Shard:
+    """Draws for the rows of one process what all draw for a whole batch.
+
+    Each draws all of it, by equal generators, so that the numbers of a row do not
+    depend on how many processes there are.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+        Equal in all processes.
+
+    share : PartOfBatch
+        Which rows.
+    """
+
+    def __init__(self, generator, share):
+        self.of_all = generator
+        self.share = share
+        self.device = generator.device
+
+    def draw(self, draw, shape, dtype):
+        """Return a tensor of rows of this process, along the last axis but one."""
+        share = self.share
+        n_draws = shape[-2] // (share.stop - share.start)
+        shape = n_draws * share.n_rows, *shape[-1:]
+        return share.own(_drawn(draw, shape, self.of_all, dtype))
+
+
+def of_all(generator):
+    """Return what draws what is not of single rows: the same in all processes."""
+    return generator.of_all if isinstance(generator, Shard) else generator
+
+
+def of_own(generator):
+    """Return what code of the user's may draw from: torch's own."""
+    return generator.share.own_generator if isinstance(generator, Shard) else generator
+
+
 def _drawn(draw, shape, generator, dtype=torch.float32):
     """Return a tensor that is filled in place; of K models, each by its own generator.
 
     Each gets the numbers that it would get alone.
     """
+    if isinstance(generator, Shard):
+        return generator.draw(draw, shape, dtype)
     x = torch.empty(shape, device=generator.device, dtype=dtype)
     if isinstance(generator, Generators):
         for own, part in zip(generator, x, strict=True):

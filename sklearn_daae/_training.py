@@ -7,12 +7,20 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import _checks
 from ._checkpoints import saving
 from ._device import resolve_device
-from ._engine.batches import DTYPES, Batches, Rows, hold_out, n_to_hold_out
+from ._engine.batches import (
+    DTYPES,
+    Batches,
+    Rows,
+    hold_out,
+    n_to_hold_out,
+    rows_of,
+)
 from ._engine.callbacks import EpochProgressBar, SklearnTasks, StopsEarly
 from ._engine.convergence import warn_of_failure
 from ._engine.courses import being_trained, train
@@ -23,6 +31,7 @@ from ._engine.state import (
     unchanged_on_error,
     unfit,
 )
+from ._engine.streams import Blocks, as_blocks, window_bytes
 from ._engine.trainer import AutoencoderNet, DivergenceError, learning
 from ._model.losses import ReconstructionLoss, resolve_groups
 from ._model.module import Autoencoder, start_as_pca
@@ -35,6 +44,7 @@ from ._sklearn_compat import (
     has_callbacks,
     with_callbacks,
 )
+from .distributed import current
 
 
 class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
@@ -150,16 +160,17 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             elif self.warm_start and saves is not None:
                 goes_on = saves.resume()
             rows = self._read(X, device, reset=not goes_on)
-            watched = None
+            watched, n_in_all = None, len(rows)
             if X_val is not None:
                 with _checks.naming("X_val"):
                     watched = self._read(X_val, device)
             stops_early = self.early_stopping
             if watched is None and stops_early and self.validation == "last":
-                n_left = len(rows) - n_to_hold_out(len(rows), self.validation_fraction)
-                watched = Rows(rows.X[n_left:], device)
-                rows = Rows(rows.X[:n_left], device)
-            weight = _checks.as_weight(sample_weight, X, len(rows))
+                n_rows = len(rows)
+                n_left = n_rows - n_to_hold_out(n_rows, self.validation_fraction)
+                watched = rows.between(n_left, n_rows)
+                rows = rows.between(0, n_left)
+            weight = _checks.as_weight(sample_weight, n_in_all, len(rows))
             n_rows = len(rows) if weight is None else np.count_nonzero(weight)
             n_epochs = self._n_epochs(n_rows, self.n_features_in_)
             if saves is not None:
@@ -170,7 +181,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             # That of the first time, so that the same rows are held out again.
             splitter = self.net_.splitter_ if goes_on else None
             if stops_early and splitter is None:
-                splitter = private_generator(self.random_state)
+                splitter = self._generator()
             if watched is None and stops_early:
                 watched = splitter
             net, training, validation = self._begin(rows, goes_on, weight, watched)
@@ -186,11 +197,12 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             if context is not None:
                 tasks = SklearnTasks(self, context, X, y, training)
                 observers.append(tasks)
-            if self.verbose:
+            if self.verbose and current().rank == 0:
                 bar = EpochProgressBar(type(self).__name__, n_epochs)
                 observers.append(stack.enter_context(closing(bar)))
             yield net, training, validation, n_epochs, observers
-            warn_of_failure(net, training)
+            if current().rank == 0:
+                warn_of_failure(net, training)
             fitted = self._fitted_attributes(net, training)
             self.__dict__.update(fitted)
             if saves is not None:
@@ -251,7 +263,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             try:
                 with unchanged_on_error(self), learning(device):
                     rows = self._read(X, device, reset=not goes_on)
-                    weight = _checks.as_weight(sample_weight, X, len(rows))
+                    weight = _checks.as_weight(sample_weight, len(rows), len(rows))
                     net, training, _ = self._begin(rows, goes_on, weight)
                     train(net, training)
                     fitted = self._fitted_attributes(net, training, goes_on=goes_on)
@@ -267,6 +279,13 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
         That is rows of X, drawn by a generator, or others.
         """
+        shapes = current().all((type(self).__name__, rows.X.shape))
+        if len(set(shapes)) > 1:
+            raise ValueError(
+                "All processes must fit one model on one X, but they have: "
+                f"{', '.join(map(str, shapes))}. Give each of them all rows: it takes "
+                "its own part."
+            )
         if goes_on:
             self._check_going_on(rows)
             settings = self._net_settings(rows.device)
@@ -290,19 +309,37 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         X = _checks.as_numpy(X)
         if may_miss is None:
             may_miss = self.missing_values is not None
-        with _checks.naming_what_allows_nan(type(self).__name__):
-            X = validate_data(
-                self,
-                X,
-                reset=reset,
-                accept_sparse="csr",
-                dtype=DTYPES,
-                order=None if _checks.has_whole_rows(X) else "C",
-                ensure_all_finite="allow-nan" if may_miss else True,
-                # One tells nothing, to begin with.
-                ensure_min_samples=2 if reset else 1,
-            )
-        return Rows(X, device)
+        all_finite = "allow-nan" if may_miss else True
+        # One tells nothing, to begin with.
+        least = 2 if reset else 1
+
+        def validate(X):
+            with _checks.naming_what_allows_nan(type(self).__name__):
+                return validate_data(
+                    self,
+                    X,
+                    reset=reset,
+                    accept_sparse="csr",
+                    dtype=DTYPES,
+                    order=None if _checks.has_whole_rows(X) else "C",
+                    ensure_all_finite=all_finite,
+                    ensure_min_samples=least,
+                )
+
+        def check(block):
+            with _checks.naming_what_allows_nan(type(self).__name__):
+                block = check_array(
+                    block, dtype=DTYPES, ensure_all_finite=all_finite, input_name="X"
+                )
+            Rows(block, device).refuse_large()
+            return block
+
+        X = as_blocks(X)
+        if isinstance(X, Blocks):
+            X.expect(validate(X.head()).dtype, check)
+            if X.nbytes <= window_bytes():  # all of it is held to be shuffled
+                X = X.read(0, len(X))
+        return Rows(X if isinstance(X, Blocks) else validate(X), device)
 
     def _rows(self, X):
         """Return rows of X as the fitted networks see them."""
@@ -317,17 +354,19 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _batches(self, rows, weight, watched):
         """Return what to train on, and what to watch, if that is not None."""
-        source, indices, validation = rows.to_device(), np.arange(len(rows)), None
+        source, validation = rows.to_device(), None
+        indices = rows_of(source.X, None if weight is None else weight > 0)
         if weight is not None:
-            indices = indices[weight > 0]
             weight = torch.from_numpy(np.float32(weight)).to(rows.device)
         batch_size = self._batch_size(len(indices))
         if isinstance(watched, Rows):
-            every = np.arange(len(watched))
-            validation = Batches(watched.to_device(), rows=every, batch_size=1024)
+            watched = watched.to_device()
+            every = rows_of(watched.X, None)
+            validation = Batches(watched, rows=every, batch_size=1024)
         elif watched is not None:
-            shuffled = deepcopy(watched).permutation(indices)
-            indices, held_out = hold_out(shuffled, self.validation_fraction)
+            indices, held_out = hold_out(
+                indices, deepcopy(watched), self.validation_fraction
+            )
             validation = Batches(source, rows=held_out, batch_size=1024, weight=weight)
         _, options = self._structure()["network"]
         if options.get("batch_norm") and 1 in (batch_size, len(indices)):
@@ -392,7 +431,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         self._check_structure({}, self.n_features_in_)
         _checks.warn_of_many_components(self.n_components, self.n_features_in_)
         settings = self._net_settings(device)
-        random = private_generator(self.random_state)
+        random = self._generator()
         loss = ReconstructionLoss(self.reconstruction_loss_)
         cpu = torch.device("cpu")  # the same weights from one seed on every device
         borrowed = borrowed_global_generator(random, cpu)
@@ -420,6 +459,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             if self.encoder is self.decoder is None:
                 objective = settings["objective"]
                 start_as_pca(module, training, objective, random, generator)
+        self._agree(module)
         net = AutoencoderNet(
             module,
             loss,
@@ -429,6 +469,23 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             **settings,
         )
         return net.initialize()
+
+    def _generator(self):
+        """Return the generator of a training, one for all processes."""
+        return current().same(private_generator(self.random_state))
+
+    @staticmethod
+    def _agree(module):
+        """Have all processes begin with the same weights."""
+        if current().size == 1:
+            return
+        if any(isinstance(m, _BatchNorm) for m in module.modules()):
+            raise ValueError(
+                "Networks with batch normalisation cannot be trained by several "
+                "processes: each would normalise by its own rows. Give networks "
+                "without, such as network=('conv', {'batch_norm': False})."
+            )
+        current().copy_first_([*module.parameters(), *module.buffers()])
 
     def _net_settings(self, device):
         """Return what may change between two trainings of the same networks."""

@@ -1,6 +1,5 @@
 """X in a range of its own, such as uint8 images, in memory or in a file."""
 
-import mmap
 import tracemalloc
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 import skorch.callbacks
 
 from sklearn_daae import DAAETransformer
-from sklearn_daae._engine import batches
 
 from .conftest import ADVERSARIAL, VARIATIONAL, make, weights
 
@@ -134,37 +132,3 @@ def test_no_copy_of_a_file_is_made(Estimator, tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < X.nbytes / 4
-
-
-def test_pages_of_a_file_are_given_back(tmp_path, monkeypatch):
-    """And nothing that was written to a copy-on-write map is lost with them."""
-    path = tmp_path / "X.npy"
-    np.save(path, np.zeros((500, 64), dtype=np.uint8))
-    expected = np.random.default_rng(0).integers(256, size=(500, 64), dtype=np.uint8)
-    whole = make(DAAETransformer, input_range=(0, 255)).fit(expected)
-    monkeypatch.setattr("sklearn_daae._engine.batches._MAPPED_BYTES", 1000)
-    find_file, advice = batches._mapped_file, []
-
-    class Spy:
-        def __init__(self, file):
-            self.file = file
-
-        def madvise(self, option):
-            advice.append(option)
-            self.file.madvise(option)
-
-    def spy(X):
-        file = find_file(X)
-        return file and Spy(file)
-
-    monkeypatch.setattr(batches, "_mapped_file", spy)
-    for mode in ("c", "r+", "r"):
-        X = np.load(path, mmap_mode=mode)
-        if mode != "r":
-            X[:] = expected
-        advice.clear()
-        model = make(DAAETransformer, input_range=(0, 255)).fit(X)
-        np.testing.assert_array_equal(X, expected)
-        np.testing.assert_array_equal(weights(model), weights(whole))
-        assert set(advice) == (set() if mode == "c" else {mmap.MADV_DONTNEED})
-        assert mode == "c" or len(advice) > 100  # after each row that is read

@@ -1,7 +1,7 @@
 """The data as float32 tensors on the device: rows of X, and mini-batches of them."""
 
-import mmap
-from contextlib import suppress
+from functools import reduce
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,8 @@ from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
 from .._model.scaling import WIDE_TYPES, Scaling, Statistics
+from ..distributed import ALL_OF_IT, PartOfBatch, Share, current
+from .streams import Blocks, RowsOfBlocks, ahead, window_bytes
 
 # Read as they are, batch by batch; anything else becomes float64 as a whole, so that
 # values far from zero keep their digits.
@@ -19,11 +21,6 @@ DTYPES = [
     np.dtype(kind)
     for kind in ("f8", "f4", "f2", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?")
 ]
-
-# How much of a memory-mapped file may count as this process's memory. To read a row,
-# the system maps what it keeps together of the file: 2 MiB around it, on recent Linux.
-_MAPPED_BYTES = 2**29
-_MAPPED_BYTES_OF_A_ROW = 2**21
 
 
 class Batch(NamedTuple):
@@ -35,6 +32,8 @@ class Batch(NamedTuple):
     # Which values are: None where none may be missing. Those that are missing are
     # filled in x.
     observed: torch.Tensor | None = None
+    # Which part they are of the rows that all processes have.
+    share: Share = ALL_OF_IT
 
 
 class Rows:
@@ -45,9 +44,10 @@ class Rows:
 
     Parameters
     ----------
-    X : ndarray, CSR or tensor of shape (n_samples, n_features)
-        An array in memory or of a memory-mapped file; a sparse matrix or array; or a
-        tensor on the device, of which rows are asked for by indices.
+    X : ndarray, CSR, Blocks or tensor of shape (n_samples, n_features)
+        An array in memory or of a memory-mapped file; a sparse matrix or array; blocks
+        that are read when they are asked for; or a tensor on the device, of which rows
+        are asked for by indices.
 
     device : torch.device
         Where the tensors are wanted.
@@ -60,8 +60,6 @@ class Rows:
         self.X = X
         self.device = device
         self.scaling = scaling or Scaling()
-        self._file = _mapped_file(X)
-        self._n_mapped = 0
         self._bounds = None
 
     def __len__(self):
@@ -94,21 +92,22 @@ class Rows:
             dtype = np.float32 if dtype.itemsize == 2 else np.float64
         if issparse(self.X):
             return self.X[rows].toarray().astype(dtype, copy=False)
-        if self._file is None or isinstance(rows, slice):
-            values = np.array(self.X[rows], dtype=dtype)
-            self._release(values.nbytes)
-            return values
-        values = np.empty((len(rows), *self.X.shape[1:]), dtype=dtype)
-        step = max(1, _MAPPED_BYTES // _MAPPED_BYTES_OF_A_ROW)
-        for start in range(0, len(rows), step):
-            part = slice(start, start + step)
-            values[part] = self.X[rows[part]]
-            self._release(len(values[part]) * _MAPPED_BYTES_OF_A_ROW)
-        return values
+        return np.array(self.X[rows], dtype=dtype)
+
+    def between(self, start, stop):
+        """Return some of the rows, as they are."""
+        is_lazy = isinstance(self.X, Blocks)
+        part = self.X.between(start, stop) if is_lazy else self.X[start:stop]
+        return Rows(part, self.device, self.scaling)
 
     def blocks(self, n_bytes=2**26):
         """Yield slices of consecutive rows, of about so many bytes of X."""
-        step = max(1, n_bytes // self._row_bytes())
+        if isinstance(self.X, Blocks):
+            for i in range(len(self.X.bounds) - 1):
+                rows = self.X.rows_of(i)
+                yield slice(rows.start, rows.stop)
+            return
+        step = max(1, n_bytes // self.row_bytes())
         for start in range(0, len(self), step):
             yield slice(start, min(start + step, len(self)))
 
@@ -123,21 +122,15 @@ class Rows:
         weight : ndarray of shape (n_samples,), default=None
             Of each row; of none, it has no part in the bounds either.
         """
-        n, mean, variance = 0.0, 0.0, 0.0
-        low, high = np.inf, -np.inf
-        for block in self.blocks(2**18 * self.X.dtype.itemsize):
+        processes = current()
+        blocks = self.blocks(2**18 * self.X.dtype.itemsize)
+        moments = _NONE
+        # Each process reads its part.
+        for block in islice(blocks, processes.rank, None, processes.size):
             own = None if weight is None else weight[block]
-            of_block = _moments(self.X[block], own)
-            n_block, mean_block, variance_block, low_block, high_block = of_block
-            # Two parts are combined without cancellation.
-            share = n_block / np.maximum(n + n_block, np.finfo(np.float64).tiny)
-            difference = mean_block - mean
-            between = share * (1 - share) * np.square(difference)
-            variance = (1 - share) * variance + share * variance_block + between
-            mean = mean + share * difference
-            low, high = np.minimum(low, low_block), np.maximum(high, high_block)
-            n = n + n_block
-            self._release((block.stop - block.start) * self._row_bytes())
+            moments = _combined(moments, _moments(self.X[block], own))
+        parts = processes.all(moments)
+        _, mean, variance, low, high = reduce(_combined, parts[1:], parts[0])
         # A constant feature may have the variance of rounding.
         rounding = np.square(10 * np.finfo(np.float64).eps * mean)
         variance = np.where(variance > rounding, variance, 0.0)
@@ -161,12 +154,16 @@ class Rows:
                 # NaN is what is missing, if it may be there at all.
                 lows.append(np.fmin.reduce(values, axis=None))
                 highs.append(np.fmax.reduce(values, axis=None))
-                self._release(values.nbytes)
             self._bounds = float(np.fmin.reduce(lows)), float(np.fmax.reduce(highs))
         return self._bounds
 
     def refuse_large(self):
-        """Refuse values that networks, which compute in float32, could not see."""
+        """Refuse values that networks, which compute in float32, could not see.
+
+        Blocks are refused as they are read.
+        """
+        if isinstance(self.X, Blocks):
+            return
         largest = float(np.finfo(np.float32).max)
         if self.X.dtype == np.float64 and max(map(abs, self.bounds())) > largest:
             raise ValueError(
@@ -177,56 +174,70 @@ class Rows:
         """Return the same rows, of X as one tensor on the device where that serves.
 
         On a CPU, X stays where it is. It also stays where it would take more than half
-        of a GPU's free memory; batches are then sent one by one. The tensor keeps X's
+        of a GPU's free memory: it is then sent a window at a time. The tensor keeps X's
         own dtype, unless that is wide: then it is of float32, and mapped. It is filled
         block by block, without a second copy on the host.
         """
         if self.device.type == "cpu":
             return self
-        dtype = torch.from_numpy(self._read(slice(0))).dtype
-        is_wide = dtype in WIDE_TYPES
-        if is_wide:
-            dtype = torch.float32
+        dtype = self._for_tensor(slice(0)).dtype
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
             if np.prod(self.X.shape) * dtype.itemsize > free / 2:
                 return self
         tensor = torch.empty(self.X.shape, dtype=dtype, device=self.device)
         for block in self.blocks():
-            x = torch.from_numpy(self._read(block))
-            tensor[block] = self.scaling(x) if is_wide else x
+            tensor[block] = self._for_tensor(block)
+        return self._of_tensor(tensor)
+
+    def pinned(self):
+        """Return the same rows in memory from which a GPU reads without the CPU."""
+        if self.device.type == "cpu":
+            return self
+        x = self._for_tensor(slice(None))
+        return self._of_tensor(x.pin_memory() if self.device.type == "cuda" else x)
+
+    def sent(self):
+        """Return the same rows, of which the tensor is on its way to the device."""
+        if self.device.type == "cpu":
+            return self
+        x = self.X.to(self.device, non_blocking=True)
+        return Rows(x, self.device, self.scaling)
+
+    def _for_tensor(self, rows):
+        """Return rows on the host, mapped if their type is wide."""
+        x = torch.from_numpy(self._read(rows))
+        return self.scaling(x) if x.dtype in WIDE_TYPES else x
+
+    def _of_tensor(self, tensor):
         scaling = self.scaling
-        if is_wide:
+        if torch.from_numpy(self._read(slice(0))).dtype in WIDE_TYPES:
             scaling = Scaling()  # they are mapped, and what is missing still is
             scaling.fill = self.scaling.fill
         return Rows(tensor, self.device, scaling)
 
-    def _row_bytes(self):
+    def row_bytes(self):
+        """Return the size of a row."""
         return self.X.shape[1] * self.X.dtype.itemsize
 
-    def _release(self, n_bytes):
-        """Give a mapped file's pages back, after having read so many bytes of it.
 
-        They stay in the system's cache, and no longer count as this process's memory.
-        """
-        self._n_mapped += n_bytes
-        if self._file is not None and self._n_mapped >= _MAPPED_BYTES:
-            with suppress(OSError):  # pages that are locked in memory
-                self._file.madvise(mmap.MADV_DONTNEED)
-            self._n_mapped = 0
+_NONE = 0.0, 0.0, 0.0, np.inf, -np.inf
 
 
-def _mapped_file(X):
-    """Return the memory-mapped file that X is a view of, if its pages are to go."""
-    if not isinstance(X, np.ndarray) or X.nbytes < _MAPPED_BYTES:
-        return None
-    mode = None
-    while isinstance(X, np.ndarray):
-        mode = getattr(X, "mode", mode)
-        X = X.base
-    # Pages of a copy-on-write map hold what was written to them, and nothing else does.
-    is_shared = isinstance(X, mmap.mmap) and mode in ("r", "r+", "w+")
-    return X if is_shared and hasattr(mmap, "MADV_DONTNEED") else None
+def _combined(moments, others):
+    """Return what two parts of X have as one, without cancellation."""
+    n, mean, variance, low, high = moments
+    n_others, mean_others, variance_others, low_others, high_others = others
+    share = n_others / np.maximum(n + n_others, np.finfo(np.float64).tiny)
+    difference = mean_others - mean
+    between = share * (1 - share) * np.square(difference)
+    return (
+        n + n_others,
+        mean + share * difference,
+        (1 - share) * variance + share * variance_others + between,
+        np.minimum(low, low_others),
+        np.maximum(high, high_others),
+    )
 
 
 def _moments(X, weight):
@@ -269,12 +280,13 @@ class Batches:
     source : Rows
         What to take them from.
 
-    rows : ndarray of int
+    rows : ndarray of int, or RowsOfBlocks
         The rows to use.
 
     batch_size : int
         Rows in a batch. A last batch of a single row joins the one before it: batch
-        normalisation, say, cannot train on one row.
+        normalisation, say, cannot train on one row. So does one of fewer rows than
+        there are processes.
 
     weight : torch.Tensor of shape (n_samples,), default=None
         Of every row of the source, on its device.
@@ -283,11 +295,8 @@ class Batches:
     def __init__(self, source, *, rows, batch_size, weight=None):
         self.source = source
         self.rows = rows
+        self.batch_size = batch_size
         self.weight = weight
-        starts = list(range(0, len(rows), batch_size))
-        if batch_size > 1 and len(starts) > 1 and len(rows) - starts[-1] == 1:
-            starts.pop()
-        self._bounds = list(zip(starts, [*starts[1:], len(rows)], strict=True))
 
     @property
     def dataset(self):
@@ -301,6 +310,8 @@ class Batches:
         """
         most = max(2, n_values // self.source.X.shape[1])
         n_rows = min(n_rows, most, len(self.rows))
+        if isinstance(self.rows, RowsOfBlocks):
+            return self._take(self.rows.spread(n_rows))
         chosen = np.linspace(0, len(self.rows) - 1, n_rows)
         return self._take(self._on_device(self.rows[chosen.round().astype(int)]))
 
@@ -332,20 +343,141 @@ class Batches:
         )
 
     def __len__(self):
-        return len(self._bounds)
+        n, size = len(self.rows), self.batch_size
+        least = max(2, current().size)
+        is_joined = size > 1 and n > size and 0 < n % size < least
+        return -(-n // size) - is_joined
 
     def __iter__(self):
         """Yield every row once, in a `Batch` each, in the order of `rows`."""
-        yield from self._in_order(self.rows)
+        return self._in_order() if self._is_at_hand() else self._in_windows()
 
     def shuffled(self, random):
-        """Yield every row once, in batches, in an order drawn from `random`."""
-        yield from self._in_order(random.permutation(self.rows))
+        """Yield every row once, in batches, in an order drawn from `random`.
 
-    def _in_order(self, rows):
-        rows = self._on_device(rows)
-        for start, stop in self._bounds:
-            yield self._take(rows[start:stop])
+        Of blocks, the order is drawn, too, and rows are shuffled within a window of as
+        many blocks as there is room for. Of each batch, a process has its part.
+        """
+        shares = self._shares() if current().size > 1 else None
+        is_at_hand = self._is_at_hand()
+        return (self._in_order if is_at_hand else self._in_windows)(random, shares)
+
+    def _sizes(self):
+        """Yield the number of rows of each batch."""
+        for _ in range(len(self) - 1):
+            yield self.batch_size
+        yield len(self.rows) - self.batch_size * (len(self) - 1)
+
+    def _shares(self):
+        """Return what part of each batch this process has."""
+        processes = current()
+        if isinstance(self.rows, RowsOfBlocks):
+            parts = [self.rows.part(r, processes.size) for r in range(processes.size)]
+            # Each has about as many rows, which are spread evenly over all batches.
+            ends = [np.linspace(0, len(part), len(self) + 1) for part in parts]
+            sizes = np.diff(np.round(ends).astype(int), axis=1).T
+        else:
+            ends = [
+                np.arange(processes.size + 1) * n // processes.size
+                for n in self._sizes()
+            ]
+            sizes = np.diff(ends, axis=1)
+        if sizes.min() < 1:
+            raise ValueError(
+                f"{processes.size} processes cannot share batches of "
+                f"{self.batch_size} of {len(self.rows)} rows: some would have none. "
+                "Raise batch_size, start fewer processes, or store X in more blocks."
+            )
+        starts = np.cumsum(sizes, axis=1) - sizes
+        rank = processes.rank
+        return [
+            PartOfBatch(processes, start, start + own, n)
+            for start, own, n in zip(
+                starts[:, rank].tolist(),
+                sizes[:, rank].tolist(),
+                sizes.sum(1).tolist(),
+                strict=True,
+            )
+        ]
+
+    def _is_at_hand(self):
+        """Tell whether rows can be taken one by one where they are."""
+        X = self.source.X
+        is_there = isinstance(X, torch.Tensor) or self.source.device.type == "cpu"
+        return is_there and not isinstance(X, Blocks)
+
+    def _order(self, random, shares):
+        """Return the numbers of the rows, in the order of the batches of this process.
+
+        Not of blocks, of which the order is drawn with their windows.
+        """
+        rows = self.rows if random is None else random.permutation(self.rows)
+        if shares is None:
+            return rows
+        starts = np.cumsum([0, *(share.n_rows for share in shares)]).tolist()
+        return np.concatenate(
+            [
+                rows[start + share.start : start + share.stop]
+                for start, share in zip(starts[:-1], shares, strict=True)
+            ]
+        )
+
+    def _own_sizes(self, shares):
+        if shares is None:
+            yield from ((n, ALL_OF_IT) for n in self._sizes())
+        else:
+            yield from ((share.stop - share.start, share) for share in shares)
+
+    def _in_order(self, random=None, shares=None):
+        rows, start = self._on_device(self._order(random, shares)), 0
+        for size, share in self._own_sizes(shares):
+            yield self._take(rows[start : start + size])._replace(share=share)
+            start += size
+
+    def _in_windows(self, random=None, shares=None):
+        """Yield batches of rows that are read ahead, a window at a time."""
+        sizes = self._own_sizes(shares)
+        (size, share), parts = next(sizes), []
+        for numbers, rows in ahead(self._read, self._windows(random, shares)):
+            rows = rows.sent()
+            order = np.arange(len(rows))
+            if random is not None and isinstance(self.source.X, Blocks):
+                order = random.permutation(order)
+            if self.weight is not None:
+                numbers = torch.from_numpy(numbers).to(self.weight.device)
+            if isinstance(rows.X, torch.Tensor):
+                order = torch.from_numpy(order).to(rows.device)
+            at = 0
+            while at < len(rows):
+                chosen = order[at : at + size - sum(len(p.x) for p in parts)]
+                x, observed = rows.take(chosen)
+                weight = None if self.weight is None else self.weight[numbers[chosen]]
+                parts.append(Batch(x, weight, observed))
+                at += len(chosen)
+                if sum(len(p.x) for p in parts) == size:
+                    yield _joined(parts)._replace(share=share)
+                    (size, share), parts = next(sizes, (0, None)), []
+
+    def _windows(self, random, shares):
+        if isinstance(self.rows, RowsOfBlocks):
+            rows = self.rows if random is None else self.rows.permuted(random)
+            if shares is not None:
+                rows = rows.part(current().rank, current().size)
+            yield from rows.windows()
+            return
+        rows = self._order(random, shares)
+        n_rows = max(1, window_bytes() // self.source.row_bytes())
+        for start in range(0, len(rows), n_rows):
+            yield rows[start : start + n_rows]
+
+    def _read(self, window):
+        """Return numbers of rows, and the `Rows`, ready for the device."""
+        if isinstance(self.rows, RowsOfBlocks):
+            numbers, values = self.rows.read(window)
+        else:
+            numbers, values = window, self.source._read(window)
+        rows = Rows(values, self.source.device, self.source.scaling)
+        return numbers, rows.pinned()
 
     def _on_device(self, rows):
         if isinstance(self.source.X, torch.Tensor):
@@ -357,8 +489,25 @@ class Batches:
         return Batch(x, None if self.weight is None else self.weight[rows], observed)
 
 
-def hold_out(rows, fraction):
-    """Split shuffled rows into those to train on and those to watch.
+def _joined(parts):
+    """Return parts of a batch as one."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = zip(*(part[:3] for part in parts), strict=True)
+    return Batch(*(None if of[0] is None else torch.cat(of) for of in columns))
+
+
+def rows_of(X, is_meant):
+    """Return the numbers of the rows of X: all, or those that are meant."""
+    if isinstance(X, Blocks):
+        return RowsOfBlocks(X, np.arange(len(X.bounds) - 1), is_meant)
+    return np.arange(X.shape[0]) if is_meant is None else np.flatnonzero(is_meant)
+
+
+def hold_out(rows, random, fraction):
+    """Split rows at random into those to train on and those to watch.
+
+    Of blocks, whole ones are watched: at least so many rows.
 
     Raises
     ------
@@ -366,7 +515,12 @@ def hold_out(rows, fraction):
         If fewer than two rows are left to train on.
     """
     n_held_out = n_to_hold_out(len(rows), fraction)
-    return np.sort(rows[n_held_out:]), np.sort(rows[:n_held_out])
+    if isinstance(rows, RowsOfBlocks):
+        watched, trained = rows.permuted(random).split(n_held_out)
+        n_to_hold_out(len(rows), len(watched) / len(rows))
+        return trained, watched
+    shuffled = random.permutation(rows)
+    return np.sort(shuffled[n_held_out:]), np.sort(shuffled[:n_held_out])
 
 
 def n_to_hold_out(n_rows, fraction):

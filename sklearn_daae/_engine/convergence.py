@@ -50,7 +50,7 @@ def warn_of_failure(net, batches):
     ValueError
         If what comes out is not finite.
     """
-    x, _, observed = batches.sample(_N_ROWS, _N_VALUES)
+    x, _, observed, _ = batches.sample(_N_ROWS, _N_VALUES)
     error_of = BatchLoss("mse", None, observed)
     random = np.random.default_rng(0)
     generator = torch_generator(random, net.device)

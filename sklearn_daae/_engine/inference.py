@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .._checks import to_fill
 from .._device import undisturbed
 from .._model.markov_chain import markov_chain
 from .._random import private_generator, torch_generator
@@ -67,7 +68,7 @@ class Inference:
         is_moving = module.training and hasattr(self.net, "generator_")
         return deepcopy(module).eval() if is_moving else module
 
-    def encode(self, rows, *, corrupt=False, draw=False, random_state=0):
+    def encode(self, rows, *, corrupt=False, draw=False, random_state=0, out=None):
         """Return codes of x or C(x): the means of q(z | x), or draws from it."""
 
         def encode(x, generator):
@@ -77,21 +78,25 @@ class Inference:
                 return self.objective.draw_code(x, self.module, generator)
             return self.module.encode(x)
 
-        options = {"random_state": random_state, "draws": corrupt or draw}
+        options = {"random_state": random_state, "draws": corrupt or draw, "out": out}
         return self._map(encode, rows, self.net.model_.n_components, **options)
 
-    def decode(self, codes):
+    def decode(self, codes, *, out=None):
         """Return R(z), as rows of X."""
-        return self._map_back(lambda z, _: self.module.decode(z), codes, draws=False)
+
+        def decode(z, _):
+            return self.module.decode(z)
+
+        return self._map_back(decode, codes, draws=False, out=out)
 
     def corrupt(self, rows, random_state):
         """Return C(x), as rows of X."""
         options = {"random_state": random_state, "draws": True}
         return self._map_back(self.objective.corruption, rows, **options)
 
-    def reconstruct(self, rows, *, corrupt, random_state):
+    def reconstruct(self, rows, *, corrupt, random_state, out=None):
         """Return R(E(C(x))), or R(E(x)), as rows of X."""
-        options = {"random_state": random_state, "draws": corrupt}
+        options = {"random_state": random_state, "draws": corrupt, "out": out}
         return self._map_back(self._denoising(corrupt), rows, **options)
 
     def squared_errors(
@@ -131,7 +136,16 @@ class Inference:
             return self.objective.prior(n_samples, generator).cpu().numpy()
 
     def sample(
-        self, n_samples, n_steps, *, rows, codes, draw_codes, return_chain, random_state
+        self,
+        n_samples,
+        n_steps,
+        *,
+        rows,
+        codes,
+        draw_codes,
+        return_chain,
+        random_state,
+        out=None,
     ):
         """Return where chains of equation 3 come to, as rows of X.
 
@@ -152,11 +166,16 @@ class Inference:
             last.
 
         random_state : int, RandomState instance or None
+
+        out : ndarray, default=None
+            To write into.
         """
         start = codes if rows is None else rows
         n_chains = n_samples if start is None else n_samples * len(start)
-        shape = n_steps + 1 if return_chain else 1, n_chains, self.n_features
-        out = np.empty(shape, self.scaling.dtype)
+        shape = n_chains, self.n_features
+        if return_chain:
+            shape = n_steps + 1, *shape
+        out = to_fill(out, shape, self.scaling.dtype)
         objective = self.objective
 
         def first_states(batch, module, generator):
@@ -182,9 +201,9 @@ class Inference:
                 for t, x in enumerate(states):
                     if return_chain or t == n_steps:
                         x = self.scaling.invert(x).cpu().numpy()
-                        out[t if return_chain else 0, batch] = x
+                        out[(t, batch) if return_chain else batch] = x
                 give_way()
-        return out if return_chain else out[0]
+        return out
 
     def _denoising(self, corrupt):
         """Return R(E(C(x))), or R(E(x)), as a function of a batch and a generator."""
@@ -205,12 +224,13 @@ class Inference:
         random_state=0,
         dtype=np.float32,
         masks=False,
+        out=None,
     ):
         """Apply a function of a batch and a generator to all rows.
 
         Where it `masks`, also of which values are observed.
         """
-        out = np.empty((len(rows), n_columns), dtype=dtype)
+        out = to_fill(out, (len(rows), n_columns), dtype)
         with asking(self.net, random_state, draws=draws) as (generator, give_way):
             for batch in self._slices(len(rows)):
                 x, observed = rows.take(batch)

@@ -23,6 +23,7 @@ from .._model.objectives import (
 )
 from .._model.scaling import Scaling
 from .._random import Generators
+from ..distributed import current
 from .cpu import has_hooks
 from .cuda import RecordedStep
 from .optimizers import StackedOptimizer
@@ -58,6 +59,7 @@ def stack_key(net, training):
         type(objective) not in _OBJECTIVES
         or net.has_own_networks
         or net.draws_globally
+        or current().size > 1
         or net.callbacks
         or net.verbose
         or training.weight is not None

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..distributed import ALL_OF_IT, current
 from .cpu import FusedPasses, LayerwiseAdam, has_hooks
 from .cuda import RecordedStep
 
@@ -58,6 +59,8 @@ def make_step(training, before=None, *, plain=None):
     plain : type, default=PlainStep
         What takes a step as it is written.
     """
+    if current().size > 1:
+        return DataParallelStep(training)
     plain = plain or PlainStep
     kind = os.environ.get(_SWITCH) or _fastest(training)
     device = training.generator.device.type
@@ -86,15 +89,15 @@ class PlainStep:
     def __init__(self, training):
         self.training = training
 
-    def __call__(self, x, weight=None, observed=None):
+    def __call__(self, x, weight=None, observed=None, share=ALL_OF_IT):
         """Take a step on a `Batch`, and return its losses as one tensor."""
         training = self.training
         with _mixed_precision(training.precision, x.device):
             losses = training.objective.step(
                 x,
                 module=training.module,
-                criterion=training.criterion.of(weight, observed),
-                generator=training.generator,
+                criterion=training.criterion.of(weight, observed, share),
+                generator=share.generator(training.generator),
                 minimise=self.minimise,
             )
         return torch.stack([loss.detach() for loss in losses])
@@ -156,6 +159,35 @@ class CPUStep(PlainStep):
     def move(self, update):
         """Move what the backward pass has left."""
         self.learners[update].step()
+
+
+class DataParallelStep(PlainStep):
+    """Takes its part of steps that many processes take as one.
+
+    Losses count as much as there are rows of this process in a batch, and gradients are
+    added up, so that each process moves its weights as all do.
+    """
+
+    def __init__(self, training):
+        super().__init__(training)
+        device, seed = training.generator.device, training.generator.initial_seed()
+        self.own_generator = torch.Generator(device)
+        self.own_generator.manual_seed((seed + 1 + current().rank) % 2**63)
+
+    def __call__(self, x, weight=None, observed=None, share=ALL_OF_IT):
+        """Take a step on a `Batch`, and return the losses of all rows."""
+        self.share, share.own_generator = share, self.own_generator
+        return share.mean(super().__call__(x, weight, observed, share))
+
+    def backward(self, update, loss, inputs):
+        """Give the inputs their gradient, and weights that of all rows."""
+        super().backward(update, loss * self.share.part, inputs)
+        weights = [p for p in self.training.parameters[update] if p.grad is not None]
+        # In one piece: each exchange takes its time, however little there is.
+        every = torch.cat([p.grad.flatten() for p in weights])
+        parts = current().sum_(every).split([p.numel() for p in weights])
+        for parameter, part in zip(weights, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
 
 
 def _mixed_precision(precision, device):

@@ -13,6 +13,7 @@ from skorch.history import History
 from .._device import undisturbed
 from .._model.losses import BatchLoss
 from .._random import borrowed_global_generator, seed
+from ..distributed import current
 from . import state
 from .callbacks import refuse_to_watch
 from .cpu import keep_freed_memory
@@ -296,26 +297,30 @@ class AutoencoderNet(NeuralNet):
         """Yield every batch, be sent the losses of its step, and record their means."""
         self._set_training(True)
         watches_batches = self._watches_batches()
-        losses, sizes = [], []
+        # In one piece: small ones, left among what steps free, would scatter the rest.
+        shape = len(batches), len(self.objective.loss_names)
+        options = {"dtype": torch.float32, "device": self.device}
+        losses, sizes = torch.empty(shape, **options), []
         for parts in batches.shuffled(self.random):
             batch = {"batch": (parts.x, None), "training": True}
             if watches_batches:
                 self.notify("on_batch_begin", **batch)
-            losses.append((yield parts))
+            losses[len(sizes)] = yield parts
             sizes.append(len(parts.x))
             self.n_steps_ += 1
             if self.averaging and self.average_.is_due(self.n_steps_):
                 self.average_.update(self.module_, self.n_steps_)
             if watches_batches:
-                named = dict(zip(self.objective.loss_names, losses[-1], strict=True))
-                loss = losses[-1][0]
+                last = losses[len(sizes) - 1]
+                named = dict(zip(self.objective.loss_names, last, strict=True))
+                loss = last[0]
                 self.history.record_batch("train_loss", loss.item())
                 self.history.record_batch("train_batch_size", sizes[-1])
                 self.notify("on_batch_end", **batch, loss=loss, y_pred=None, **named)
         if self.averaging:
             self.average_.update(self.module_, self.n_steps_)
         self._set_training(False)
-        self._record_epoch(torch.stack(losses).cpu().double().numpy(), sizes)
+        self._record_epoch(losses.cpu().double().numpy(), sizes)
         if not watches_batches:
             # skorch's checkpoints count batches: the epoch stands for its own.
             self.history.new_batch()
@@ -406,10 +411,12 @@ class AutoencoderNet(NeuralNet):
         """Return the mean squared error of R(E(x)), of x as the networks see it."""
         module, errors = self.model_, []
         with self.global_generator(np.random.default_rng(0)):
-            for x, weight, observed in batches:
+            for x, weight, observed, _ in batches:
                 x_hat = module.decode(module.encode(x.clone()))
                 errors.append(BatchLoss("mse", weight, observed)(x_hat, x) * len(x))
-        return torch.stack(errors).cpu().double().sum().item() / len(batches.rows)
+        error = torch.stack(errors).cpu().double().sum().item() / len(batches.rows)
+        # One for all processes, that all stop at once.
+        return current().same(error)
 
     def trim_for_prediction(self):
         """Drop what only training needs, for good. The history stays."""

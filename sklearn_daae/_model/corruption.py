@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 from .._checks import check_options, split_choice
-from .._random import checking_generator, integers, normal, uniform
+from .._random import checking_generator, integers, normal, of_own, uniform
 from .scaling import Scaling
 
 
@@ -166,7 +166,7 @@ class Corruption:
         """
         x = repeated(x, n_draws)
         if self.is_own:
-            x_tilde = self.process(x, self._sigma_like(x), generator)
+            x_tilde = self.process(x, self._sigma_like(x), of_own(generator))
             return self._like(x, x_tilde)
         if self.is_identity:
             return x

@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional
 from torch.nn.functional import normalize, softplus
 
-from .._random import normal
+from .._random import normal, of_all
+from ..distributed import ALL_OF_IT, Share
 
 # The mean over pixels and samples. The decoder's output is a logit for "bce" and the
 # value itself for "mse".
@@ -50,10 +51,10 @@ class ReconstructionLoss(torch.nn.Module):
         order = torch.tensor([c for _, columns in groups for c in columns]).argsort()
         self.register_buffer("order", order, False)
 
-    def of(self, weight=None, observed=None):
+    def of(self, weight=None, observed=None, share=ALL_OF_IT):
         """Return the loss of a batch, whose rows have weights and missing values."""
         loss = self.loss if isinstance(self.loss, str) else self._groups()
-        return BatchLoss(loss, weight, observed)
+        return BatchLoss(loss, weight, observed, share)
 
     def activate(self, x):
         """Return reconstructions, given the decoder's outputs."""
@@ -89,6 +90,8 @@ class BatchLoss(NamedTuple):
     weight: torch.Tensor | None = None
     # Of the values of X, tensor of bool.
     observed: torch.Tensor | None = None
+    # Of the rows, among those that other processes have of the batch.
+    share: Share = ALL_OF_IT
 
     def __call__(self, x_hat, x):
         """Return the mean over features and rows, of each of K models."""
@@ -134,7 +137,8 @@ class BatchLoss(NamedTuple):
 
     def _share(self, x):
         """Return how many of the values are observed."""
-        return self.observed.to(x.dtype).mean().clamp_min(1 / x.numel())
+        part = self.share.mean(self.observed.to(x.dtype).mean())
+        return part.clamp_min(1 / x.numel())
 
 
 def check_loss(value):
@@ -293,7 +297,7 @@ def sliced_distance(z, z_real, generator, weight=None):
         The gradient of its square at the codes, up to a factor.
     """
     shape = *z.shape[:-2], _N_PROJECTIONS, z.shape[-1]
-    directions = normalize(normal(shape, generator, z.dtype), dim=-1)
+    directions = normalize(normal(shape, of_all(generator), z.dtype), dim=-1)
     # Where products are of bfloat16, what is sorted is not.
     along, order = _sorted((directions @ z.mT).to(z.dtype))
     wanted, _ = _sorted((directions @ z_real.mT).to(z.dtype))

@@ -228,7 +228,7 @@ class BalancedObjective(AdversarialObjective):
 
     def step(self, x, *, module, criterion, generator, minimise):
         n, M = x.shape[-2], self.n_integration_steps or 1
-        weight = criterion.weight
+        weight, share = criterion.weight, criterion.share
         # Of the M corruptions of Algorithm 2, the first is also the one of line 3.
         x_tilde = self.corruption(x, generator, n_draws=M, in_training=True)  # 3
         z = module.encoder(x_tilde).float()  # 4
@@ -240,23 +240,25 @@ class BalancedObjective(AdversarialObjective):
         minimise("discriminator", dis_loss, also=[z_fake])  # 16
 
         adversarial_loss = self.adversarial_loss(fake.detach(), weight)  # 18
-        adversary = self._against(z_fake.grad, fake)
-        distance, towards_prior = sliced_distance(
-            z_fake.detach(), z_real, generator, weight
-        )
+        # From here on, codes and gradients are those of the whole batch.
+        adversary = share.whole(self._against(z_fake, fake))
+        z_fake, z_real = share.whole(z_fake.detach()), share.whole(z_real)
+        all_weight = share.whole(weight)
+        distance, towards_prior = sliced_distance(z_fake, z_real, generator, all_weight)
         pull = unit_vector(unit_vector(adversary) + unit_vector(towards_prior))
 
         size = torch.zeros_like(distance)  # where no encoder learns
 
         def balance(gradient):
             """Add to the reconstruction's gradient at the codes that of the prior."""
+            gradient = share.whole(gradient)
             size.copy_(norm(gradient))
-            first, others = gradient.tensor_split([n], dim=-2)
-            widening = _widening(first, z_fake.detach(), z_real, weight)
+            first, others = gradient.tensor_split([z_fake.shape[-2]], dim=-2)
+            widening = _widening(first, z_fake, z_real, all_weight)
             gradient = torch.cat([first - widening, others], dim=-2)
             # Of the mean over M draws, each has one part in M.
-            share = self.adversarial_weight * size / M
-            return gradient + share[..., None, None] * repeated(pull, M)
+            part = self.adversarial_weight * size / M
+            return share.own(gradient + part[..., None, None] * repeated(pull, M))
 
         if z.requires_grad:
             z.register_hook(balance)
@@ -266,18 +268,18 @@ class BalancedObjective(AdversarialObjective):
         ratio = norm(adversary) / size.clamp_min(torch.finfo(size.dtype).tiny)
         return loss, dis_loss, adversarial_loss, ratio.clamp_max(1e6), distance
 
-    def _against(self, gradient, logits):
-        """Return the gradient of line 18 at z_fake, given that of line 15.
+    def _against(self, z_fake, logits):
+        """Return the gradient of line 18 at z_fake, which has that of line 15.
 
         Both losses are means over functions of the same logits, so that one gradient is
         the other times a number for each row: no second pass is needed.
         """
-        if gradient is None:  # a discriminator that does not look at the codes
-            return logits.new_zeros(1, 1)
+        if z_fake.grad is None:  # a discriminator that does not look at the codes
+            return torch.zeros_like(z_fake)
         logits = logits.detach().clamp(-30, 30).requires_grad_()
         loss = self.adversarial_loss(logits).sum()
         (wanted,) = torch.autograd.grad(loss, logits)
-        return wanted * logits.shape[-2] / torch.sigmoid(logits.detach()) * gradient
+        return wanted * logits.shape[-2] / torch.sigmoid(logits.detach()) * z_fake.grad
 
 
 def _widening(gradient, z, z_real, weight=None):

@@ -11,7 +11,7 @@ import torch
 
 from .. import _random
 from .._checks import check_options, split_choice
-from .._random import Generators, checking_generator
+from .._random import Generators, Shard, checking_generator
 
 
 def normal(n_samples, n_components, generator):
@@ -96,6 +96,9 @@ class Prior:
         """Return codes of shape (n_samples, n_components), float32; of each of K."""
         if isinstance(generator, Generators):
             return torch.stack([self(n_samples, own) for own in generator])
+        if isinstance(generator, Shard):
+            share = generator.share
+            return share.own(self(share.n_rows, generator.of_all))
         z = self._draw(n_samples, self.n_components, generator)
         return self._as_codes(z, n_samples, generator.device)
 
