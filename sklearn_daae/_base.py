@@ -12,8 +12,8 @@ from sklearn.utils import check_array, metadata_routing
 from sklearn.utils.validation import check_is_fitted
 
 from . import _checks
-from ._engine.batches import Rows
 from ._engine.inference import Inference
+from ._engine.rows import Rows
 from ._engine.state import VERSION_KEY, check_saved, package_version
 from ._files import save
 from ._model.module import AsModule

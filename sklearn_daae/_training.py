@@ -7,31 +7,22 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_array, validate_data
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from . import _checks
 from ._checkpoints import saving
 from ._device import resolve_device
-from ._engine.batches import (
-    DTYPES,
-    Batches,
-    Rows,
-    hold_out,
-    n_to_hold_out,
-    rows_of,
-)
+from ._engine.batches import Batches, hold_out, n_to_hold_out, rows_of
 from ._engine.callbacks import EpochProgressBar, SklearnTasks, StopsEarly
 from ._engine.convergence import warn_of_failure
 from ._engine.courses import being_trained, train
 from ._engine.cpu import warn_of_slow_precision
+from ._engine.rows import Rows, read_rows
 from ._engine.state import (
     TrainedBefore,
     net_unchanged_on_error,
     unchanged_on_error,
     unfit,
 )
-from ._engine.streams import Blocks, as_blocks, window_bytes
 from ._engine.trainer import AutoencoderNet, DivergenceError, learning
 from ._model.losses import ReconstructionLoss, resolve_groups
 from ._model.module import Autoencoder, start_as_pca
@@ -279,13 +270,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
         That is rows of X, drawn by a generator, or others.
         """
-        shapes = current().all((type(self).__name__, rows.X.shape))
-        if len(set(shapes)) > 1:
-            raise ValueError(
-                "All processes must fit one model on one X, but they have: "
-                f"{', '.join(map(str, shapes))}. Give each of them all rows: it takes "
-                "its own part."
-            )
+        current().check_same(type(self).__name__, rows.X.shape)
         if goes_on:
             self._check_going_on(rows)
             settings = self._net_settings(rows.device)
@@ -305,41 +290,9 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _read(self, X, device, *, reset=False, may_miss=None):
         """Return the rows of a valid X, not yet as the networks see them."""
-        _checks.check_kind(X)
-        X = _checks.as_numpy(X)
         if may_miss is None:
             may_miss = self.missing_values is not None
-        all_finite = "allow-nan" if may_miss else True
-        # One tells nothing, to begin with.
-        least = 2 if reset else 1
-
-        def validate(X):
-            with _checks.naming_what_allows_nan(type(self).__name__):
-                return validate_data(
-                    self,
-                    X,
-                    reset=reset,
-                    accept_sparse="csr",
-                    dtype=DTYPES,
-                    order=None if _checks.has_whole_rows(X) else "C",
-                    ensure_all_finite=all_finite,
-                    ensure_min_samples=least,
-                )
-
-        def check(block):
-            with _checks.naming_what_allows_nan(type(self).__name__):
-                block = check_array(
-                    block, dtype=DTYPES, ensure_all_finite=all_finite, input_name="X"
-                )
-            Rows(block, device).refuse_large()
-            return block
-
-        X = as_blocks(X)
-        if isinstance(X, Blocks):
-            X.expect(validate(X.head()).dtype, check)
-            if X.nbytes <= window_bytes():  # all of it is held to be shuffled
-                X = X.read(0, len(X))
-        return Rows(X if isinstance(X, Blocks) else validate(X), device)
+        return read_rows(self, X, device, reset=reset, may_miss=may_miss)
 
     def _rows(self, X):
         """Return rows of X as the fitted networks see them."""
@@ -459,7 +412,7 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             if self.encoder is self.decoder is None:
                 objective = settings["objective"]
                 start_as_pca(module, training, objective, random, generator)
-        self._agree(module)
+        current().agree(module)
         net = AutoencoderNet(
             module,
             loss,
@@ -473,19 +426,6 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     def _generator(self):
         """Return the generator of a training, one for all processes."""
         return current().same(private_generator(self.random_state))
-
-    @staticmethod
-    def _agree(module):
-        """Have all processes begin with the same weights."""
-        if current().size == 1:
-            return
-        if any(isinstance(m, _BatchNorm) for m in module.modules()):
-            raise ValueError(
-                "Networks with batch normalisation cannot be trained by several "
-                "processes: each would normalise by its own rows. Give networks "
-                "without, such as network=('conv', {'batch_norm': False})."
-            )
-        current().copy_first_([*module.parameters(), *module.buffers()])
 
     def _net_settings(self, device):
         """Return what may change between two trainings of the same networks."""

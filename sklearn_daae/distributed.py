@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ._random import Shard
 
@@ -41,8 +42,11 @@ class Processes:
         """Add the tensors of all others to this one."""
         return tensor
 
-    def copy_first_(self, tensors: list[torch.Tensor]) -> None:
-        """Give tensors the values that they have in the first process."""
+    def check_same(self, *what: Any) -> None:
+        """Refuse to train where processes have other models, or another X."""
+
+    def agree(self, module: torch.nn.Module) -> None:
+        """Give a module the weights of the first process, or refuse it."""
 
 
 class Share:
@@ -91,10 +95,25 @@ class _Group(Processes):
             distributed.all_reduce(tensor)
         return tensor
 
-    def copy_first_(self, tensors):
+    def check_same(self, *what):
+        found = self.all(what)
+        if len(set(found)) > 1:
+            raise ValueError(
+                "All processes must fit one model on one X, but they have: "
+                f"{', '.join(map(str, found))}. Give each of them all rows: it takes "
+                "its own part."
+            )
+
+    def agree(self, module):
+        if any(isinstance(m, _BatchNorm) for m in module.modules()):
+            raise ValueError(
+                "Networks with batch normalisation cannot be trained by several "
+                "processes: each would normalise by its own rows. Give networks "
+                "without, such as network=('conv', {'batch_norm': False})."
+            )
         with _clear_errors():
-            for tensor in tensors:
-                distributed.broadcast(tensor, 0)
+            for tensor in (*module.parameters(), *module.buffers()):
+                distributed.broadcast(tensor.data, 0)
 
 
 class PartOfBatch(Share):
@@ -237,6 +256,8 @@ def data_parallel(
     token = _current.set(_Group())
     try:
         yield current()
+        with _clear_errors():  # none leaves what others still ask
+            distributed.barrier()
     finally:
         _current.reset(token)
         if owns:

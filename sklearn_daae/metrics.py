@@ -27,8 +27,8 @@ from ._checks import (
     naming,
 )
 from ._device import resolve_device, undisturbed
-from ._engine.batches import DTYPES
 from ._engine.cuda import working
+from ._engine.rows import DTYPES
 from ._pipelines import find_autoencoder
 from ._random import RandomState, private_generator
 

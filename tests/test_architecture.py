@@ -19,7 +19,7 @@ PACKAGE = Path(sklearn_daae.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom up: what a room may import is what stands before it.
 ORDER = [
-    {"_checks", "_random", "_device", "_sklearn_compat"},
+    {"_checks", "_random", "_device", "_sklearn_compat", "distributed"},
     {"_model"},
     {"_engine"},
     {"_files"},
@@ -73,8 +73,8 @@ def test_imports_point_down(path):
 def test_the_rooms_are_few_and_small():
     top = {room(path) for path in FILES}
     inner = [p for p in FILES if room(p) in ("_engine", "_model")]
-    assert len(top) <= 24
-    assert len(inner) <= 22
+    assert len(top) <= 25
+    assert len(inner) <= 24
     for path in FILES:
         tree = ast.parse(path.read_text())
         documented = (ast.Module, ast.ClassDef, ast.FunctionDef)

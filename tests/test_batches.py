@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_daae._engine.batches import Batches, Rows, hold_out
+from sklearn_daae._engine.batches import Batches, hold_out
+from sklearn_daae._engine.rows import Rows
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_daae import DAAETransformer, DAETransformer, VAETransformer
-from sklearn_daae._engine.batches import Rows
+from sklearn_daae._engine.rows import Rows
 
 from .conftest import make, weights
 

@@ -21,7 +21,8 @@ from sklearn_daae import (
     iDAAETransformer,
 )
 from sklearn_daae._engine import streams
-from sklearn_daae._engine.batches import Batches, Rows, hold_out, rows_of
+from sklearn_daae._engine.batches import Batches, hold_out, rows_of
+from sklearn_daae._engine.rows import Rows
 
 from .conftest import make, weights
 

@@ -306,7 +306,7 @@ class AutoencoderNet(NeuralNet):
             if watches_batches:
                 self.notify("on_batch_begin", **batch)
             losses[len(sizes)] = yield parts
-            sizes.append(len(parts.x))
+            sizes.append(round(len(parts.x) / parts.share.part))
             self.n_steps_ += 1
             if self.averaging and self.average_.is_due(self.n_steps_):
                 self.average_.update(self.module_, self.n_steps_)
