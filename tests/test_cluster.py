@@ -1,0 +1,163 @@
+"""Searches on a cluster of dask give what they give in one process."""
+
+import os
+import pickle
+import signal
+from contextlib import contextmanager
+
+import joblib
+import numpy as np
+import pytest
+import sklearn.model_selection
+import torch
+from numpy.testing import assert_array_equal
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import cross_validate
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC
+
+from sklearn_daae import DAAETransformer
+
+from .conftest import SMALL
+
+distributed = pytest.importorskip("distributed")
+
+TIMES = {"mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"}
+GRID = {"daae__sigma": [0.1, 0.5], "svm__C": [0.1, 1.0]}
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two processes of one thread each, as a nanny starts and restarts them."""
+    with pytest.MonkeyPatch.context() as patch:
+        # What is set outside comes before what a nanny sets, and is not the point.
+        patch.delenv("OMP_NUM_THREADS", raising=False)
+        with (
+            distributed.LocalCluster(
+                n_workers=2,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 3
+    X = (rng.random((300, 8)) / 2 + (np.arange(8) % 3 == y[:, None]) / 4).astype("f4")
+    return X, y
+
+
+def pipeline(seed):
+    params = {**SMALL, "random_state": seed, "encoder_layer_sizes": (8,)}
+    return Pipeline([("daae", DAAETransformer(**params)), ("svm", SVC())])
+
+
+@contextmanager
+def on_cluster(client, **params):
+    client.wait_for_workers(2, timeout=30)
+    with joblib.parallel_config("dask", client=client, **params):
+        yield
+
+
+def assert_same_results(now, was):
+    assert list(now) == list(was)
+    for name in now.keys() - TIMES:
+        assert_array_equal(now[name], was[name], err_msg=name)
+
+
+class Killer:
+    """A score, of which the first call in all is the last of its process."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __call__(self, model, X, y):
+        try:
+            self.marker.touch(exist_ok=False)
+        except FileExistsError:
+            return accuracy_score(y, model.predict(X))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def n_threads(model, X, y):
+    return torch.get_num_threads()
+
+
+@pytest.mark.parametrize("scatter", [False, True])
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("Search", ["GridSearchCV", "HalvingGridSearchCV"])
+def test_search_of_scikit_learn(client, data, Search, seed, scatter):
+    X, y = data
+    params = {"random_state": 0} if Search.startswith("Halving") else {}
+    search = getattr(sklearn.model_selection, Search)(
+        pipeline(seed), GRID, cv=2, **params
+    )
+    was = search.fit(X, y).cv_results_
+    assert len(set(was["mean_test_score"])) > 1
+    with on_cluster(client, **({"scatter": [X]} if scatter else {})):
+        now = search.fit(X, y).cv_results_
+    assert_same_results(now, was)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_cross_validation(client, data, seed):
+    X, y = data
+    was = cross_validate(pipeline(seed), X, y, cv=3)
+    for params in ({}, {"scatter": [X]}):
+        with on_cluster(client, **params):
+            now = cross_validate(pipeline(seed), X, y, cv=3)
+        assert_array_equal(now["test_score"], was["test_score"])
+
+
+def test_each_task_has_its_own_thread(client, data):
+    with on_cluster(client):
+        scores = cross_validate(pipeline(0), *data, cv=2, scoring=n_threads)
+    assert_array_equal(scores["test_score"], 1)
+
+
+def test_X_travels_once(client, data, monkeypatch):
+    X, y = data
+    scattered, sent = [], []
+    scatter, submit = client.scatter, client.submit
+
+    def counting_scatter(data, **params):
+        scattered.extend(data if isinstance(data, list) else [data])
+        return scatter(data, **params)
+
+    def measuring_submit(function, *args, tasks, **params):
+        sent.append(pickle.dumps(tasks))
+        return submit(function, *args, tasks=tasks, **params)
+
+    monkeypatch.setattr(client, "scatter", counting_scatter)
+    monkeypatch.setattr(client, "submit", measuring_submit)
+    with on_cluster(client, scatter=[X]):
+        backend, _ = joblib.parallel.get_active_backend()
+        (future,) = backend.data_futures.values()
+        holders = client.who_has(future)[future.key]
+        sklearn.model_selection.GridSearchCV(pipeline(0), GRID, cv=2).fit(X, y)
+    assert sum(array is X for array in scattered) == 1
+    assert len(holders) == 2
+    assert len(sent) > 1
+    assert max(map(len, sent)) < X.nbytes
+    assert not any(X[:10].tobytes() in task for task in sent)
+
+
+def test_a_worker_that_dies_loses_no_search(client, data, tmp_path):
+    X, y = data
+    scoring = Killer(tmp_path / "marker")
+    search = sklearn.model_selection.GridSearchCV(
+        pipeline(0), GRID, cv=2, scoring=scoring
+    )
+    before = set(client.run(os.getpid).values())
+    with on_cluster(client, scatter=[X, y]):
+        now = search.fit(X, y).cv_results_
+    assert scoring.marker.exists()
+    assert_same_results(now, search.fit(X, y).cv_results_)
+    client.wait_for_workers(2, timeout=30)
+    assert len(before & set(client.run(os.getpid).values())) == 1
