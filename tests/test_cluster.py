@@ -16,9 +16,11 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedKFold, cross_validate
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
 
 from sklearn_daae import DAAETransformer
+from sklearn_daae import model_selection as ours
 
 from .conftest import SMALL
 
@@ -168,3 +170,27 @@ def test_a_worker_that_dies_loses_no_search(client, data, tmp_path):
     assert_same_results(now, search.fit(X, y).cv_results_)
     client.wait_for_workers(2, timeout=30)
     assert len(before & set(client.run(os.getpid).values())) == 1
+
+
+@pytest.mark.parametrize("Search", ["GridSearchCV", "HalvingGridSearchCV"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_search_of_ours(client, data, Search, seed, monkeypatch):
+    X, y = data
+    steps = [("scale", MinMaxScaler()), *pipeline(seed).steps]
+    grid = {**GRID, "daae__n_components": [2, 3]}
+    params = {"random_state": 0} if Search.startswith("Halving") else {}
+    search = getattr(ours, Search)(Pipeline(steps), grid, cv=2, **params)
+    was = search.fit(X, y).cv_results_
+    n_trained = []
+    submit = client.submit
+
+    def counting_submit(function, *args, tasks, **params):
+        n_trained.extend(len(args[0]) for f, args, _ in tasks if f is ours._fit_part)
+        return submit(function, *args, tasks=tasks, **params)
+
+    monkeypatch.setattr(client, "submit", counting_submit)
+    monkeypatch.setattr(ours, "_fit_all", None)  # nothing is trained here
+    with on_cluster(client, scatter=[X]):
+        now = search.fit(X, y).cv_results_
+    assert n_trained[:2] == [4, 4]  # two of each of two shapes
+    assert_same_results(now, was)
