@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import sklearn.model_selection
 import torch
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedKFold, cross_validate
@@ -25,6 +25,7 @@ from sklearn_daae import model_selection as ours
 from .conftest import SMALL
 
 distributed = pytest.importorskip("distributed")
+dask_array = pytest.importorskip("dask.array")
 
 TIMES = {"mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"}
 GRID = {"daae__sigma": [0.1, 0.5], "svm__C": [0.1, 1.0]}
@@ -75,13 +76,15 @@ def assert_same_results(now, was):
 
 
 class Killer:
-    """A score, of which the first call in another process is the last of that."""
+    """A function, of which the first call in another process is the last of that."""
 
-    def __init__(self, marker):
+    def __init__(self, function, marker):
+        self.function = function
         self.marker = marker
         self.home = os.getpid()
+        self.__name__ = "killer"
 
-    def __call__(self, model, X, y):
+    def __call__(self, *args):
         if os.getpid() != self.home:
             try:
                 self.marker.touch(exist_ok=False)
@@ -89,7 +92,11 @@ class Killer:
                 pass
             else:
                 os.kill(os.getpid(), signal.SIGKILL)
-        return accuracy_score(y, model.predict(X))
+        return self.function(*args)
+
+
+def accuracy(model, X, y):
+    return accuracy_score(y, model.predict(X))
 
 
 def n_threads(model, X, y):
@@ -155,18 +162,23 @@ def test_X_travels_once(client, data, monkeypatch):
     assert not any(X[:10].tobytes() in task for task in sent)
 
 
-def test_a_worker_that_dies_loses_no_search(client, data, tmp_path):
+@pytest.mark.parametrize("where", ["score", "training"])
+def test_a_worker_that_dies_loses_no_search(client, data, tmp_path, monkeypatch, where):
     X, y = data
-    scoring = Killer(tmp_path / "marker")
     splits = list(StratifiedKFold(2).split(X, y))
-    search = sklearn.model_selection.GridSearchCV(
-        pipeline(0), GRID, cv=splits, scoring=scoring
-    )
+    killer = Killer(accuracy if where == "score" else ours._fit_part, tmp_path / "mark")
+    if where == "score":
+        search = sklearn.model_selection.GridSearchCV(
+            pipeline(0), GRID, cv=splits, scoring=killer
+        )
+    else:
+        monkeypatch.setattr(ours, "_fit_part", killer)
+        search = ours.GridSearchCV(pipeline(0), GRID, cv=splits)
     before = set(client.run(os.getpid).values())
     # What joblib scatters by itself is on one worker, and lost with it: rows, too.
     with on_cluster(client, scatter=[X, y, *chain(*splits)]):
         now = search.fit(X, y).cv_results_
-    assert scoring.marker.exists()
+    assert killer.marker.exists()
     assert_same_results(now, search.fit(X, y).cv_results_)
     client.wait_for_workers(2, timeout=30)
     assert len(before & set(client.run(os.getpid).values())) == 1
@@ -194,3 +206,19 @@ def test_search_of_ours(client, data, Search, seed, monkeypatch):
         now = search.fit(X, y).cv_results_
     assert n_trained[:2] == [4, 4]  # two of each of two shapes
     assert_same_results(now, was)
+
+
+def test_arrays_of_dask(client, data):
+    X, _ = data
+    chunked = dask_array.from_array(X, chunks=(100, 8))
+    model = DAAETransformer(**SMALL).fit(X)
+    codes = chunked.map_blocks(
+        model.transform, dtype="float32", chunks=(chunked.chunks[0], (4,))
+    )
+    assert codes.shape == (300, 4)
+    assert_allclose(codes.compute(), model.transform(X), atol=1e-6)
+    now, was = (DAAETransformer(**SMALL) for _ in range(2))
+    for i, block in enumerate(chunked.blocks):
+        now.partial_fit(block.compute())
+        was.partial_fit(X[100 * i : 100 * (i + 1)])
+    assert_array_equal(now.transform(X), was.transform(X))
