@@ -3,8 +3,11 @@
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -27,6 +30,7 @@ from .conftest import SMALL
 distributed = pytest.importorskip("distributed")
 dask_array = pytest.importorskip("dask.array")
 
+EXAMPLE = Path(__file__).parents[1] / "doc" / "examples" / "grid_on_a_cluster.py"
 TIMES = {"mean_fit_time", "std_fit_time", "mean_score_time", "std_score_time"}
 GRID = {"daae__sigma": [0.1, 0.5], "svm__C": [0.1, 1.0]}
 
@@ -103,9 +107,11 @@ def n_threads(model, X, y):
     return torch.get_num_threads()
 
 
-@pytest.mark.parametrize("scatter", [False, True])
+@pytest.mark.parametrize(
+    ("Search", "scatter"),
+    [("GridSearchCV", False), ("GridSearchCV", True), ("HalvingGridSearchCV", True)],
+)
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("Search", ["GridSearchCV", "HalvingGridSearchCV"])
 def test_search_of_scikit_learn(client, data, Search, seed, scatter):
     X, y = data
     params = {"random_state": 0} if Search.startswith("Halving") else {}
@@ -222,3 +228,32 @@ def test_arrays_of_dask(client, data):
         now.partial_fit(block.compute())
         was.partial_fit(X[100 * i : 100 * (i + 1)])
     assert_array_equal(now.transform(X), was.transform(X))
+
+
+def test_wrappers_of_dask_ml(client, data):
+    wrappers = pytest.importorskip("dask_ml.wrappers")
+    X, _ = data
+    chunked = dask_array.from_array(X, chunks=(100, 8))
+    parallel = wrappers.ParallelPostFit(DAAETransformer(**SMALL)).fit(X)
+    was = DAAETransformer(**SMALL).fit(X).transform(X)
+    assert_allclose(parallel.transform(chunked).compute(), was, atol=1e-6)
+    now = wrappers.Incremental(DAAETransformer(**SMALL), shuffle_blocks=False)
+    now.fit(chunked)
+    was = DAAETransformer(**SMALL)
+    for start in (0, 100, 200):
+        was.partial_fit(X[start : start + 100])
+    assert_array_equal(now.estimator_.transform(X), was.transform(X))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="installed without the repository")
+def test_example(tmp_path):
+    options = ["-W", "error::FutureWarning"]
+    run = subprocess.run(
+        [sys.executable, *options, EXAMPLE],
+        check=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.count("the best") == 2
