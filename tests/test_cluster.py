@@ -50,6 +50,8 @@ def client():
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
+            # It leaves one copy of data that no task waits for.
+            client.amm.stop()
             yield client
 
 

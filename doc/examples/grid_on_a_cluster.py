@@ -43,6 +43,8 @@ def main():
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as c,
         Client(c) as client,
     ):
+        # What was sent everywhere is to stay there, even if no task waits for it.
+        client.amm.stop()
         for module in (sklearn.model_selection, sklearn_daae.model_selection):
             search = module.GridSearchCV(pipeline, grid, cv=splits)
             with joblib.parallel_config("dask", client=client, scatter=everywhere):
