@@ -296,9 +296,9 @@ def _train_candidates(search, candidates, splits, X, y):
 
 def _n_parts(n_jobs):
     """Return in how many parts models are to be trained: more than one on a cluster."""
-    backend, _ = get_active_backend()
     local = map(BACKENDS.get, ("sequential", "threading", "multiprocessing", "loky"))
-    return 1 if type(backend) in local else joblib.effective_n_jobs(n_jobs)
+    is_local = isinstance(get_active_backend()[0], tuple(filter(None, local)))
+    return 1 if is_local else joblib.effective_n_jobs(n_jobs)
 
 
 def _fit_in_parts(models, arrays, n_parts):
@@ -425,7 +425,9 @@ class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
     side on all folds, as `fit_together` does, and steps before them are fitted once for
     all candidates that share them. That holds for autoencoders that are the estimator
     itself, or a step of a `Pipeline`. `n_jobs` is what the rest is done with: the steps
-    behind them, and scores. `mean_fit_time` is that of the rest, too.
+    behind them, and scores. `mean_fit_time` is that of the rest, too. On a cluster, with
+    joblib's backend "dask", the training is split among its workers, and steps before
+    are fitted in each task.
 
     One by one, as ever, and by `n_jobs`, are trained those that `fit_together` fits
     alone, those that fail, and all of them where `fit` is given more than X, y and
