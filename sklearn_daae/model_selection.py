@@ -425,8 +425,8 @@ class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
     side on all folds, as `fit_together` does, and steps before them are fitted once for
     all candidates that share them. That holds for autoencoders that are the estimator
     itself, or a step of a `Pipeline`. `n_jobs` is what the rest is done with: the steps
-    behind them, and scores. `mean_fit_time` is that of the rest, too. On a cluster, with
-    joblib's backend "dask", the training is split among its workers, and steps before
+    behind them, and scores. `mean_fit_time` is that of the rest, too. On a cluster,
+    with joblib's backend "dask", the training is split among workers, and steps before
     are fitted in each task.
 
     One by one, as ever, and by `n_jobs`, are trained those that `fit_together` fits
