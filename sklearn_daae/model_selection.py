@@ -3,12 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from itertools import chain
 from typing import Any, Self
 
 import joblib
 import numpy as np
 import sklearn.model_selection
 import torch
+from joblib.parallel import BACKENDS, get_active_backend
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -235,31 +237,30 @@ class _Candidate(dict):
 class _TrainingSplitter:
     """A splitter that, when it is asked, trains all candidates on its splits first."""
 
-    def __init__(self, cv, estimator, candidates):
-        self.cv = cv
-        self.estimator = estimator
-        self.candidates = candidates
+    def __init__(self, cv, search, candidates):
+        self.cv, self.search, self.candidates = cv, search, candidates
 
     def get_n_splits(self, *args, **params):
         return self.cv.get_n_splits(*args, **params)
 
     def split(self, X, y=None, **params):
         splits = list(self.cv.split(X, y, **params))
-        _train_candidates(self.estimator, self.candidates, splits, X, y)
+        _train_candidates(self.search, self.candidates, splits, X, y)
         return splits
 
 
-def _train_candidates(base, candidates, splits, X, y):
+def _train_candidates(search, candidates, splits, X, y):
     """Train the autoencoders of candidates on all splits, and leave them the ends.
 
     What cannot be trained with others, or fails, is left to scikit-learn.
     """
-    upstream = _Upstream(splits, X, y)
-    jobs = {}
+    steps = _Upstream(splits, X, y)
+    jobs, n_parts = {}, _n_parts(search.n_jobs)
     for candidate in candidates:
         candidate.trained = {}
         try:
-            estimator = clone(base).set_params(**clone(dict(candidate), safe=False))
+            params = clone(dict(candidate), safe=False)
+            estimator = clone(search.estimator).set_params(**params)
         except Exception:  # as the search itself will find out  # noqa: S112
             continue
         path, model = _first_autoencoder(estimator)
@@ -267,15 +268,15 @@ def _train_candidates(base, candidates, splits, X, y):
             continue
         trained, fitted = TrainedBefore(), {}
         try:
-            rows = [
-                upstream.rows(estimator, path, i, fitted) for i in range(len(splits))
-            ]
+            rows = [steps.rows(estimator, path, i, fitted) for i in range(len(splits))]
             own = joblib.hash((type(model), model.get_params()))
         except Exception:  # of the upstream steps, or of no hash  # noqa: S112
             continue
         candidate.trained[f"{path}{TrainedBefore.parameter}"] = trained
         if path:
-            candidate.trained["memory"] = KnownSteps(estimator.memory, fitted, trained)
+            # What steps give is as large as X, and does not travel with each task.
+            known = fitted if n_parts == 1 else {}
+            candidate.trained["memory"] = KnownSteps(estimator.memory, known, trained)
         keys = [key for _, key in rows]
         for X_train, key in rows:
             if model.random_state is None:  # another one each time
@@ -287,10 +288,44 @@ def _train_candidates(base, candidates, splits, X, y):
             jobs[own, key][-1].append(trained)
     if jobs:
         models, arrays, keys, owners = zip(*jobs.values(), strict=True)
-        errors = _fit_all(models, arrays, alone=False)
-        for model, key, of, error in zip(models, keys, owners, errors, strict=True):
-            for trained in of if error is None else ():
+        ends = _fit_in_parts(models, arrays, n_parts)
+        for model, key, of in zip(ends, keys, owners, strict=True):
+            for trained in of if model is not None else ():
                 trained.add(key, model)
+
+
+def _n_parts(n_jobs):
+    """Return in how many parts models are to be trained: more than one on a cluster."""
+    local = map(BACKENDS.get, ("sequential", "threading", "multiprocessing", "loky"))
+    is_local = isinstance(get_active_backend()[0], tuple(filter(None, local)))
+    return 1 if is_local else joblib.effective_n_jobs(n_jobs)
+
+
+def _fit_in_parts(models, arrays, n_parts):
+    """Return the models that could be fitted together, and None for others."""
+    if n_parts == 1:
+        return _fit_part(models, *arrays)
+    groups, parts = defaultdict(list), [[] for _ in range(n_parts)]
+    for i, model in enumerate(models):
+        own, ends = model.get_params(), ("n_components", "layer_sizes", "network")
+        shape = [str(value) for name, value in own.items() if name.endswith(ends)]
+        groups[type(model), np.shape(arrays[i])[1:], *shape].append(i)
+    for group in sorted(groups.values(), key=len, reverse=True):
+        # One alone is not trained: each part gets two or more of a shape.
+        for piece in np.array_split(group, min(n_parts, len(group) // 2) or 1):
+            min(parts, key=len).extend(piece)
+    fit = joblib.delayed(_fit_part)
+    tasks = [fit([models[i] for i in p], *(arrays[i] for i in p)) for p in parts if p]
+    try:
+        fitted = joblib.Parallel(n_parts)(tasks)
+    except Exception:  # of a cluster that has lost the arrays, say
+        return [None] * len(models)
+    return [end for _, end in sorted(zip(chain(*parts), chain(*fitted), strict=True))]
+
+
+def _fit_part(models, *arrays):
+    errors = _fit_all(models, arrays, alone=False)
+    return [m if e is None else None for m, e in zip(models, errors, strict=True)]
 
 
 def _first_autoencoder(estimator):
@@ -348,9 +383,8 @@ class _Together:
         is_ours = cls.__bases__[0] is _Together
         if is_ours and cls.__doc__ and theirs:  # neither with python -OO
             # What they say of parameters and attributes, and an example of ours.
-            start, stop = (
-                theirs.index(f"    {s}\n") for s in ("Parameters", "Examples")
-            )
+            sections = "Parameters", "Examples"
+            start, stop = (theirs.index(f"    {s}\n") for s in sections)
             own, example = cls.__doc__.split("    Examples\n")
             cls.__doc__ = f"{own}{theirs[start:stop]}    Examples\n{example}"
 
@@ -363,8 +397,7 @@ class _Together:
         )
         given = self.cv
         try:
-            is_classification = is_classifier(self.estimator)
-            self.cv = check_cv(given, y, classifier=is_classification)
+            self.cv = check_cv(given, y, classifier=is_classifier(self.estimator))
             return super().fit(X, y, **params)  # type: ignore[misc]
         finally:
             self.cv = given
@@ -374,17 +407,14 @@ class _Together:
         context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
 
         def evaluate(candidate_params, cv=None, more_results=None, **options):
-            if not self._trains_together:
-                return evaluate_candidates(
-                    candidate_params, cv, more_results, **options
-                )
             candidates = [_Candidate(candidate) for candidate in candidate_params]
-            cv = _TrainingSplitter(cv or self.cv, self.estimator, candidates)
+            cv = _TrainingSplitter(cv or self.cv, self, candidates)
             results = evaluate_candidates(candidates, cv, more_results, **options)
             results["params"][:] = map(dict, results["params"])
             return results
 
-        super()._run_search(evaluate, **context)
+        chosen = evaluate if self._trains_together else evaluate_candidates
+        super()._run_search(chosen, **context)
 
 
 class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
@@ -395,7 +425,9 @@ class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
     side on all folds, as `fit_together` does, and steps before them are fitted once for
     all candidates that share them. That holds for autoencoders that are the estimator
     itself, or a step of a `Pipeline`. `n_jobs` is what the rest is done with: the steps
-    behind them, and scores. `mean_fit_time` is that of the rest, too.
+    behind them, and scores. `mean_fit_time` is that of the rest, too. On a cluster,
+    with joblib's backend "dask", the training is split among workers, and steps before
+    are fitted in each task.
 
     One by one, as ever, and by `n_jobs`, are trained those that `fit_together` fits
     alone, those that fail, and all of them where `fit` is given more than X, y and

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "doc" / "examples").glob("*.py"))
+EXAMPLES = sorted((Path(__file__).parents[1] / "doc" / "examples").glob("plot_*.py"))
 # These download what is not there, which tests never do.
 OF_DATA_SETS = ["plot_celeba", "plot_mnist", "plot_omniglot", "plot_sprites"]
 
