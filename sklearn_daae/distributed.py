@@ -1,5 +1,6 @@
 """One model trained by many processes, each on a part of every batch."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -261,4 +262,7 @@ def data_parallel(
     finally:
         _current.reset(token)
         if owns:
+            # What a failed training has left in cycles keeps the group: torch aborts at
+            # the process's end where it is still there.
+            gc.collect()
             distributed.destroy_process_group()

@@ -15,6 +15,7 @@ from sklearn_daae import (
     DAETransformer,
     VAETransformer,
     datasets,
+    distributed,
     iDAAETransformer,
     impute,
     inspection,
@@ -95,8 +96,8 @@ def test_shared_parameters_are_documented_in_the_same_words():
 # code, or need no more than a type (PR08, RT03, RT04).
 OWN_WAYS = {"SA01", "EX01", "ES01", "RT02", "PR08", "RT03", "RT04"}
 MODULES = [
-    *(sklearn_daae, datasets, impute, inspection, metrics, model_selection, onnx),
-    outliers,
+    *(sklearn_daae, datasets, distributed, impute, inspection, metrics),
+    *(model_selection, onnx, outliers),
 ]
 PUBLIC = [f"{module.__name__}.{name}" for module in MODULES for name in module.__all__]
 
