@@ -30,6 +30,8 @@ from benchmarks.paper import records as paper_records
 from benchmarks.paper.data import load_digits_splits
 from benchmarks.paper.protocol import settings_of
 from benchmarks.paper.tables import Part
+from benchmarks.scale import __main__ as scale
+from benchmarks.scale import page as scale_page
 from benchmarks.speed import page as speed_page
 from benchmarks.value import ablation
 from benchmarks.value.datasets import Dataset
@@ -38,10 +40,28 @@ from sklearn_daae.datasets._archives import Archive
 
 from .conftest import write_celeba
 
+PAGES = {"speed": speed_page, "paper": paper_page, "scale": scale_page}
 
-@pytest.mark.parametrize("page", [speed_page, paper_page], ids=["speed", "paper"])
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
 def test_pages_are_made_from_the_results(page):
     assert page.PAGE.read_text() == page.page(), f"run python -m {page.__name__}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads memory as Linux tells it")
+def test_scale_is_measured_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(scale, "RESULTS", tmp_path / "scale.json")
+    small = {"rows": [{"rows": 600}], "workers": [{"rows": 600, "workers": 2}]}
+    monkeypatch.setattr(scale, "AXES", small)
+    monkeypatch.setattr(sys, "argv", ["scale", "--repeats", "1"])
+    scale.main()
+    measured = json.loads((tmp_path / "scale.json").read_text())["measured"]
+    assert [one["setting"]["workers"] for one in measured] == [1, 2]
+    for one in measured:
+        assert one["fit_seconds"] > one["seconds"] > 0
+    capsys.readouterr()
+    scale.main()
+    assert not capsys.readouterr().out
 
 
 def test_speed_on_a_gpu_that_is_not_there(monkeypatch, capsys):

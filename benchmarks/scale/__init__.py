@@ -1,0 +1,1 @@
+"""Time and memory as rows, features, corruptions and processes grow."""
