@@ -31,13 +31,22 @@ from sklearn_daae import iDAAETransformer
 from sklearn_daae.distributed import current, data_parallel
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
-BASE = {"rows": 10_000, "features": 100, "M": 1, "workers": 1, "hidden": 64}
+BASE = {
+    "rows": 10_000,
+    "features": 100,
+    "M": 1,
+    "workers": 1,
+    "hidden": 64,
+    "batch": 256,
+}
 AXES = {
     "rows": [{"rows": 10**k} for k in (4, 5, 6, 7)],
     "features": [{"features": 10**k, "rows": 2000} for k in (2, 3, 4, 5)],
     "M": [{"M": M} for M in (1, 4, 20, 100)],
     "workers": [
-        {"workers": n, "features": 784, "hidden": 1000, "rows": 20_000} for n in (1, 2)
+        {"workers": n, "features": 784, "hidden": 1000, "rows": 20_480, "batch": batch}
+        for batch in (256, 2048)
+        for n in (1, 2)
     ],
 }
 
@@ -73,7 +82,7 @@ def measure(path, setting):
         encoder_layer_sizes=layers,
         decoder_layer_sizes=layers,
         discriminator_layer_sizes=(64,),
-        batch_size=256,
+        batch_size=setting["batch"],
         max_epochs=1,
         random_state=0,
     )

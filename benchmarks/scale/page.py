@@ -57,13 +57,18 @@ def table(of_axis, axis):
     for one in of_axis:
         rows.append(
             [
-                f"{one['setting'][axis]:,}",
+                _label(one["setting"], axis),
                 f"{one['seconds']:.2f}",
                 f"{one['fit_seconds']:.2f}",
                 f"{one['bytes'] / 2**20:.0f}",
             ]
         )
     return markdown_table(rows)
+
+
+def _label(setting, axis):
+    label = f"{setting[axis]:,}"
+    return f"{label}, batches of {setting['batch']:,}" if axis == "workers" else label
 
 
 def page():

@@ -173,11 +173,14 @@ class DataParallelStep(PlainStep):
         device, seed = training.generator.device, training.generator.initial_seed()
         self.own_generator = torch.Generator(device)
         self.own_generator.manual_seed((seed + 1 + current().rank) % 2**63)
+        is_ours = device.type == "cpu" and not training.has_own_networks
+        self.passes = FusedPasses(training.module) if is_ours else nullcontext()
 
     def __call__(self, x, weight=None, observed=None, share=ALL_OF_IT):
         """Take a step on a `Batch`, and return the losses of all rows."""
         self.share, share.own_generator = share, self.own_generator
-        return share.mean(super().__call__(x, weight, observed, share))
+        with self.passes:
+            return share.mean(super().__call__(x, weight, observed, share))
 
     def backward(self, update, loss, inputs):
         """Give the inputs their gradient, and weights that of all rows."""

@@ -18,7 +18,7 @@ from sklearn.utils import check_array
 _BLOCK_BYTES = 2**20
 _BLOCKS_OF_A_WINDOW = 64
 # Of a mapped file, after which its pages are given back.
-_MAPPED_BYTES = 2**26
+_MAPPED_BYTES = 2**22
 # What arrays and data frames in memory have.
 _OF_MEMORY = "__array_namespace__", "__dataframe__", "iloc", "requires_grad"
 
