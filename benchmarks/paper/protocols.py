@@ -117,9 +117,23 @@ def tuned_for_mnist():
 
 def to_tune():
     """Return candidates for the settings for MNIST, around those that we chose."""
-    weights = (0.03, 0.1, 0.3)
+    weights = (0.03, 0.1, 0.3, 1.0)
     models = {f"DAAE-weight{w}": {"adversarial_weight": w} for w in weights}
-    models |= {"DAAE-moved": MOVED, "DAAE-separate": {"update": "separate"}}
+    # Around what is best for samples, and around what is best for features.
+    samples, layers = {"adversarial_weight": 0.3}, ("encoder", "decoder")
+    wide = {f"{part}_layer_sizes": (2000, 2000) for part in layers}
+    deep = {f"{part}_layer_sizes": (1000, 1000, 1000) for part in layers}
+    variants = {
+        "sigma0.25": {"sigma": 0.25},
+        "fixed": {"corruption_level": "fixed"},
+        "wide": wide,
+        "deep": deep,
+    }
+    for name, settings in variants.items():
+        models[f"DAAE-weight0.3-{name}"] = samples | settings
+    models |= {"DAAE-moved": MOVED, "DAAE-moved-wide": MOVED | wide}
+    models["DAAE-moved-deep"] = MOVED | deep
+    models["DAAE-separate"] = {"update": "separate"}
     return {
         name: DAAETransformer(10, max_epochs=10, **settings)
         for name, settings in models.items()
