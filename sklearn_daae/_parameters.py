@@ -28,7 +28,12 @@ from ._model.corruption import Corruption
 from ._model.losses import check_loss
 from ._model.networks import NETWORKS, check_network_options
 from ._random import RandomState
-from ._sklearn_compat import Interval, InvalidParameterError, StrOptions
+from ._sklearn_compat import (
+    Interval,
+    InvalidParameterError,
+    LinkedToReference,
+    StrOptions,
+)
 
 # Constraints: on numbers of things, and on the sizes of hidden layers, one or several.
 _NUMBER_OR_AUTO = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
@@ -111,7 +116,7 @@ def estimator(cls):
 
 
 @estimator
-class AutoencoderParameters(BaseEstimator):
+class AutoencoderParameters(LinkedToReference, BaseEstimator):
     """The parameters that all estimators have. Nothing is checked before `fit`."""
 
     n_components: int = field(default=10, kw_only=False)

@@ -25,6 +25,16 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
+class LinkedToReference:
+    """Has the HTML representation of an estimator link to its page of our reference."""
+
+    _doc_link_module = "sklearn_daae"
+    _doc_link_template = (
+        "https://sklearn-daae.readthedocs.io/en/stable/reference/"
+        "{estimator_module}.{estimator_name}.html"
+    )
+
+
 def has_callbacks(estimator):
     """Tell whether an estimator has callbacks of scikit-learn's."""
     return bool(getattr(estimator, "_skl_callbacks", None))
@@ -43,6 +53,7 @@ __all__ = [
     "CallbackSupportMixin",
     "Interval",
     "InvalidParameterError",
+    "LinkedToReference",
     "StrOptions",
     "check_feature_names_in",
     "check_sample_weight",

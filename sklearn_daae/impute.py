@@ -13,12 +13,14 @@ from ._base import BaseAutoencoder
 from ._denoising import DAETransformer
 from ._pipelines import seeded_clone
 from ._random import RandomState
-from ._sklearn_compat import check_feature_names_in
+from ._sklearn_compat import LinkedToReference, check_feature_names_in
 
 __all__ = ["AutoencoderImputer"]
 
 
-class AutoencoderImputer(TransformerMixin, MetaEstimatorMixin, BaseEstimator):
+class AutoencoderImputer(
+    LinkedToReference, TransformerMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Replaces missing values by a model's reconstruction of them.
 
     The model is trained on the values that are there (its ``missing_values="mask"``).

@@ -14,7 +14,6 @@ from joblib.parallel import BACKENDS, get_active_backend
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-from sklearn.model_selection import check_cv
 from sklearn.pipeline import Pipeline
 
 from ._base import BaseAutoencoder
@@ -25,6 +24,7 @@ from ._engine.state import TrainedBefore
 from ._engine.trainer import learning
 from ._pipelines import KnownSteps
 from ._sklearn_compat import (
+    LinkedToReference,
     has_callbacks,
     passes_callbacks_on,
     safe_indexing,
@@ -371,7 +371,7 @@ class _Upstream:
         return X, key
 
 
-class _Together:
+class _Together(LinkedToReference):
     """A search that trains autoencoders of its candidates and folds together."""
 
     estimator: BaseEstimator
@@ -379,7 +379,7 @@ class _Together:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        theirs = cls.__mro__[2].__doc__
+        theirs = cls.__bases__[-1].__doc__
         is_ours = cls.__bases__[0] is _Together
         if is_ours and cls.__doc__ and theirs:  # neither with python -OO
             # What they say of parameters and attributes, and an example of ours.
@@ -395,9 +395,9 @@ class _Together:
         self._trains_together = not (
             params.keys() - {"groups"} or passes_callbacks_on(self, depth)
         )
-        given = self.cv
+        given, of_classes = self.cv, is_classifier(self.estimator)
         try:
-            self.cv = check_cv(given, y, classifier=is_classifier(self.estimator))
+            self.cv = sklearn.model_selection.check_cv(given, y, classifier=of_classes)
             return super().fit(X, y, **params)  # type: ignore[misc]
         finally:
             self.cv = given

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._denoising import DAETransformer
 from ._pipelines import find_autoencoder, seeded_clone
 from ._random import RandomState
-from ._sklearn_compat import Interval
+from ._sklearn_compat import Interval, LinkedToReference
 
 __all__ = ["AutoencoderOutlierDetector"]
 
@@ -23,7 +23,9 @@ _N_DIRECTIONS = 100
 _SHRINKAGE = 0.03
 
 
-class AutoencoderOutlierDetector(OutlierMixin, MetaEstimatorMixin, BaseEstimator):
+class AutoencoderOutlierDetector(
+    LinkedToReference, OutlierMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Detects rows that a model reconstructs badly, or whose codes are far off.
 
     Parameters
