@@ -53,6 +53,8 @@ nb_execution_mode = "off"  # a test runs the notebook, and stores what comes of 
 copybutton_prompt_text = ">>> |... |\\$ "
 copybutton_prompt_is_regexp = True
 
+default_role = "literal"
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # numpydoc's types say more
 numpydoc_show_class_members = False
@@ -80,6 +82,7 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"sklearn-daae {version}"
+html_context = {"default_mode": "auto"}  # light or dark: as the system is
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
@@ -87,7 +90,7 @@ html_copy_source = False
 html_sidebars = {"index": [], "changelog": [], "references": []}
 html_theme_options = {
     "github_url": "https://github.com/sklearn-daae/sklearn-daae",
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "show_prev_next": True,
@@ -116,10 +119,10 @@ def skip_requests(app, what, name, member, skip, options):
     return True if name.startswith("set_") and name.endswith("_request") else None
 
 
-def is_of_sklearn(app, domain, node):
-    """Allow its docstrings, which our searches keep, to name pages of its own."""
-    page = node.get("refdoc", "")
-    return True if page.startswith("reference/sklearn_daae.model_selection.") else None
+def as_text(app, env, node, content):
+    """Leave as text what docstrings of scikit-learn, which searches keep, refer to."""
+    searches = "reference/sklearn_daae.model_selection."
+    return content if node.get("refdoc", "").startswith(searches) else None
 
 
 def setup(app):
@@ -127,4 +130,4 @@ def setup(app):
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     app.config.html_math_renderer = "mathml"
     app.connect("autodoc-skip-member", skip_requests)
-    app.connect("warn-missing-reference", is_of_sklearn)
+    app.connect("missing-reference", as_text)
