@@ -94,6 +94,11 @@ def at_defaults(models, epochs=10):
 
 # Images moved, turned, scaled and sheared a little.
 MOVED = {"corruption": "moved", "image_shape": (1, 28, 28)}
+# A hidden layer more than the default.
+DEEP = {
+    "encoder_layer_sizes": (1000, 1000, 1000),
+    "decoder_layer_sizes": (1000, 1000, 1000),
+}
 
 
 def tuned_for_mnist():
@@ -110,7 +115,7 @@ def tuned_for_mnist():
         models[f"{name}_features"] = kind(10, max_epochs=40, **MOVED)
         models[f"{name}_reconstruction"] = kind(10, max_epochs=40)
     for name, kind in {"AAE": AAETransformer, **kinds}.items():
-        settings = {"adversarial_weight": 0.3, "max_epochs": 100}
+        settings = {"adversarial_weight": 0.3, "max_epochs": 100, **DEEP}
         models[f"{name}_samples"] = kind(10, **settings)
     return models
 
@@ -120,19 +125,17 @@ def to_tune():
     weights = (0.03, 0.1, 0.3, 1.0)
     models = {f"DAAE-weight{w}": {"adversarial_weight": w} for w in weights}
     # Around what is best for samples, and around what is best for features.
-    samples, layers = {"adversarial_weight": 0.3}, ("encoder", "decoder")
-    wide = {f"{part}_layer_sizes": (2000, 2000) for part in layers}
-    deep = {f"{part}_layer_sizes": (1000, 1000, 1000) for part in layers}
+    samples = {"adversarial_weight": 0.3}
+    wide = {f"{part}_layer_sizes": (2000, 2000) for part in ("encoder", "decoder")}
     variants = {
         "sigma0.25": {"sigma": 0.25},
         "fixed": {"corruption_level": "fixed"},
         "wide": wide,
-        "deep": deep,
+        "deep": DEEP,
     }
     for name, settings in variants.items():
         models[f"DAAE-weight0.3-{name}"] = samples | settings
-    models |= {"DAAE-moved": MOVED, "DAAE-moved-wide": MOVED | wide}
-    models["DAAE-moved-deep"] = MOVED | deep
+    models |= {"DAAE-moved": MOVED, "DAAE-moved-deep": MOVED | DEEP}
     models["DAAE-separate"] = {"update": "separate"}
     return {
         name: DAAETransformer(10, max_epochs=10, **settings)
