@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from docutils.nodes import SkipNode
-from docutils.utils.math.latex2mathml import tex2mathml
+from latex2mathml.converter import convert
 from sklearn.experimental import (  # what examples import
     enable_halving_search_cv,  # noqa: F401
     enable_iterative_imputer,  # noqa: F401
 )
-from sphinx.util.math import get_node_equation_number
+from sphinx.errors import ExtensionError
 
 import sklearn_daae
 
@@ -99,18 +99,23 @@ html_theme_options = {
 }
 
 
+def mathml(node, display):
+    """Return a formula as MathML: browsers draw it with no script, and no network."""
+    converted = convert(node.astext(), display=display)
+    if "\\" in converted or "&<" in converted:
+        raise ExtensionError(f"latex2mathml does not know all of {node.astext()}")
+    return converted
+
+
 def visit_math(self, node):
-    """Write a formula as MathML: browsers draw it with no script, and no network."""
-    self.body.append(tex2mathml(node.astext(), as_block=False))
+    """Write a formula within a line."""
+    self.body.append(mathml(node, "inline"))
     raise SkipNode
 
 
 def visit_displaymath(self, node):
     """Write a formula that has lines of its own."""
-    self.body.append('<div class="math">')
-    if number := get_node_equation_number(self, node):
-        self.body.append(f'<span class="eqno">({number})</span>')
-    self.body.append(tex2mathml(node.astext(), as_block=True) + "</div>\n")
+    self.body.append(f'<div class="formula">{mathml(node, "block")}</div>\n')
     raise SkipNode
 
 
