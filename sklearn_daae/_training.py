@@ -350,6 +350,12 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
 
     def _check_going_on(self, rows):
         """Refuse parameters and an X that the fitted networks were not made for."""
+        if self.net_.optimizer_ is None:
+            raise ValueError(
+                "The model was trimmed for prediction, by save(..., trimmed=True) or "
+                "trim_for_prediction(): what it would go on from is gone. Train anew, "
+                "by fit with warm_start=False, or save it with trimmed=False."
+            )
         self._check_structure(self.net_.structure, self.n_features_in_)
         loss, before = self._loss(), self.reconstruction_loss_
         if loss not in ("auto", before):

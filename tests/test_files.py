@@ -124,7 +124,7 @@ def test_trimmed(X, path):
     assert path.stat().st_size < 0.4 * size
     assert loaded.history_ == model.history_
     np.testing.assert_array_equal(loaded.sample(3, 0), model.sample(3, 0))
-    with pytest.raises(Exception, match="trimmed for prediction"):
+    with pytest.raises(ValueError, match=r"trimmed for prediction.*trimmed=False"):
         loaded.partial_fit(X)
     assert hasattr(model.partial_fit(X), "net_")  # the model itself is as it was
 
