@@ -679,13 +679,8 @@ class EstimatorScorer:
         **options: Any,
     ) -> None:
         # Now, and not after the first training.
-        try:
+        with naming(f"metric={metric!r}"):
             signature(metric).bind(None, None, **options)
-        except TypeError as error:
-            raise TypeError(
-                f"metric={metric!r} must be a callable that takes an estimator, X and "
-                f"the options {options!r}: {error}."
-            ) from None
         self.metric = metric
         self.greater_is_better = greater_is_better
         self.options = options

@@ -29,6 +29,7 @@ from ._sklearn_compat import (
     passes_callbacks_on,
     safe_indexing,
     safe_split,
+    with_sections_of,
 )
 from ._training import TrainedAutoencoder
 
@@ -389,11 +390,7 @@ class _Together:
         theirs = cls.__mro__[2].__doc__
         is_ours = cls.__bases__[0] is _Together
         if is_ours and cls.__doc__ and theirs:  # neither with python -OO
-            # What they say of parameters and attributes, and an example of ours.
-            sections = "Parameters", "Examples"
-            start, stop = (theirs.index(f"    {s}\n") for s in sections)
-            own, example = cls.__doc__.split("    Examples\n")
-            cls.__doc__ = f"{own}{theirs[start:stop]}    Examples\n{example}"
+            cls.__doc__ = with_sections_of(theirs, cls.__doc__)
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
         """Train all candidates on all folds, and the best of them on all rows.
