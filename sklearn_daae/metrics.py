@@ -688,7 +688,24 @@ class EstimatorScorer:
     def __call__(
         self, estimator: Any, X: ArrayLike, y: ArrayLike | None = None
     ) -> float:
-        """Return the score of a fitted estimator on X."""
+        """Return the score of a fitted estimator on X.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted model, or what else the metric takes.
+
+        X : array-like of shape (n_samples, n_features)
+            The data.
+
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        score : float
+            The metric, or minus it where less is better.
+        """
         value = float(self.metric(estimator, X, **self.options))  # unsigned ones wrap
         return value if self.greater_is_better else -value
 
