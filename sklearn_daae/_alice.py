@@ -22,127 +22,156 @@ class ALICETransformer(GaussianEncoder, WithDiscriminator):
     side, of draws from the prior and what they are decoded to on the other (that much
     is ALI). What ALICE adds is consistency of the cycle: x must come back from its
     code. It is the system that the paper of the DAAE compares its reconstructions with.
-    `transform` gives the mean of q(z | x).
+    :meth:`transform` gives the mean of q(z | x).
 
     Parameters
     ----------
     n_components : int, default=10
-        Size of the code z.
+        Number of components of the code z of a row: the columns that :meth:`transform`
+        gives, as of `PCA`.
 
     cycle_loss : {"explicit", "adversarial"}, default="explicit"
-        How x and its reconstruction are compared: by `reconstruction_loss`; or by a
-        second discriminator, which tells pairs (x, x) from pairs of x and its
-        reconstruction, in networks of its own of `discriminator_layer_sizes`.
+        How x and its reconstruction are compared: "explicit" compares them by
+        `reconstruction_loss`; "adversarial" by a second discriminator, which tells
+        pairs (x, x) from pairs of x and its reconstruction, in networks of its own of
+        `discriminator_layer_sizes`.
 
     cycle_weight : float, default=10.0
-        What multiplies that loss, beside the adversarial one. 0 is ALI, in which
+        What multiplies the cycle's loss, beside the adversarial one. 0 is ALI, in which
         nothing ties a row to its reconstruction.
 
     prior : str, (str, dict), distribution or callable, default="normal"
-        The distribution p(z) that codes are matched to: "normal", the standard normal;
-        "uniform", on [-1, 1] in each component; or "ring", ten Gaussians of standard
-        deviation 0.5 whose means are equally spaced on a circle of radius 4, for
-        ``n_components=2`` (of 1, its first coordinate). A pair has other values:
-        ``("uniform", {"low": 0.0, "high": 1.0})``, ``("ring", {"n_modes": 8, "radius":
-        2.0, "scale": 0.1})``.
+        The distribution p(z) that codes are matched to, and that :meth:`sample` draws
+        from:
 
-        Or anything with ``rvs(size=..., random_state=...)``, which is called with
-        integers, such as a frozen distribution of `scipy.stats`; one of one dimension
-        is that of each component. Or a `scipy.stats.gaussian_kde`. Or a callable,
-        ``prior(n_samples, n_components, generator)``, with a `torch.Generator` on
-        the device, which returns a tensor or an array of shape (n_samples,
-        n_components).
+        - "normal", the standard normal;
+        - "uniform", on [-1, 1] in each component, or between other limits:
+          ``("uniform", {"low": 0.0, "high": 1.0})``;
+        - "ring", ten Gaussians of standard deviation 0.5 whose means are equally spaced
+          on a circle of radius 4, for ``n_components=2`` (of 1, its first coordinate),
+          or others: ``("ring", {"n_modes": 8, "radius": 2.0, "scale": 0.1})``;
+        - anything with ``rvs(size=..., random_state=...)``, which is called with
+          integers, such as a frozen distribution of `scipy.stats`, where one of one
+          dimension is that of each component; or a `scipy.stats.gaussian_kde`;
+        - a callable, ``prior(n_samples, n_components, generator)``, which gets a
+          `torch.Generator` on the device, and returns a tensor or an array of shape
+          (n_samples, n_components).
 
     adversarial_loss : {"non_saturating", "minimax"}, default="non_saturating"
-        The loss of encoder and decoder: minus the logarithm of the probability that the
-        discriminator takes each for the other, or the logarithm of the one that it does
-        not, as the min and max of the equations have it.
+        What encoder and decoder minimise for the discriminator to mistake their pairs:
+        minus the logarithm of the probability that it takes each for the other; or, for
+        "minimax", the logarithm of the probability that it does not, as the min and max
+        of the equations have it.
 
     discriminator_layer_sizes : int, array-like or "auto", default="auto"
         Sizes of the discriminator's hidden layers, input side first. "auto" is (64,
         64).
 
     discriminator : callable, torch.nn.Module or estimator, default=None
-        Your own network instead, likewise: ``discriminator(n_features +
-        n_components)``, of rows as `scaling` maps them beside their codes. Its output,
-        one for each pair, is a logit.
+        Your own discriminator, in any of the ways that `encoder` and `decoder` may be
+        given: a callable is called as ``discriminator(n_features + n_components)``. It
+        judges rows, as `scaling` maps them, beside their codes. Its output, one for
+        each pair, is a logit.
 
     discriminator_optimizer : str or (str, dict), default=None
-        Optimiser of the discriminator. None is the same as `optimizer`.
+        Optimiser of the discriminator, as `optimizer`. None is the same as `optimizer`.
 
     discriminator_learning_rate : float, default=None
         Learning rate of the discriminator. None is the same as `learning_rate`.
 
     reconstruction_loss : {"auto", "bce", "mse", "mae", "huber"} or list, default="auto"
-        Binary cross-entropy, for X in [0, 1]; squared or absolute error; or Huber's,
-        which is half the squared one up to a difference of 1, and linear beyond, so
-        that few values that are far off count for less. "auto" is "bce" where X
-        is not standardised, lies in [0, 1] and has a standard deviation of at least
-        0.1, else "mse"; name one where parts of the data that are fitted apart, as in
-        cross-validation, may differ in that. Or a list of losses of columns:
-        ``[("cross_entropy", "color_"), ("mae", slice(0, 3))]``, where columns are a
-        slice, a list of numbers or names, or how the names of a data frame's begin; all
-        others are of "mse". "cross_entropy" is of columns of which one is 1, as of a
-        `OneHotEncoder`; it and "bce" have their columns neither standardised nor
-        mapped.
+        How a reconstruction is compared with the clean row, both as `scaling` maps
+        them:
+
+        - "bce", the binary cross-entropy, for X in [0, 1];
+        - "mse", the squared error;
+        - "mae", the absolute error;
+        - "huber", half the squared error up to a difference of 1, and linear beyond, so
+          that few values that are far off count for less;
+        - "auto", which is "bce" where X is not standardised, lies in [0, 1] and has a
+          standard deviation of at least 0.1, and else "mse". Name one where parts of
+          the data that are fitted apart, as in cross-validation, may differ in that;
+        - a list of pairs of a loss and the columns that it is of, as in
+          ``[("cross_entropy", "color_"), ("mae", slice(0, 3))]``. Columns are a slice,
+          a list of numbers or names, or how the names of a data frame's begin; all
+          others are of "mse". "cross_entropy" is of columns of which one is 1, as of a
+          `OneHotEncoder`; it and "bce" have their columns neither standardised nor
+          mapped.
 
     encoder_layer_sizes, decoder_layer_sizes : int, array-like or "auto", default="auto"
-        Sizes of the hidden layers, input side first. "auto" is (256, 256), or (1000,
-        1000) where more than 10,000 rows are first trained on.
+        Sizes of the hidden layers, input side first: an int for one layer, or several,
+        such as ``(512, 128)``. "auto" is (256, 256), or (1000, 1000) where more than
+        10,000 rows are first trained on.
 
     network : {"mlp", "conv"} or (str, dict), default="mlp"
-        Multilayer perceptrons of the sizes above, beside a linear layer from input to
-        output where at most 10,000 rows are first trained on (``("mlp", {"shortcut":
-        False})`` is always without); or the paper's convolutional network for images,
-        which needs `image_shape` and no layer sizes: four convolutions of stride 2,
-        with 64 to 512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these,
-        for a CPU. Options of both: "activation" ("relu", "leaky_relu", "elu", "gelu",
-        "silu", "tanh"), "dropout" and "batch_norm", as in ``("mlp", {"activation":
-        "gelu", "dropout": 0.1, "batch_norm": True})``. A discriminator is a multilayer
+        What encoder and decoder are:
+
+        - "mlp", multilayer perceptrons of the sizes above, beside a linear layer from
+          input to output, which begins as PCA, where at most 10,000 rows are first
+          trained on; ``("mlp", {"shortcut": False})`` is always without;
+        - "conv", the paper's convolutional networks for images, which need
+          `image_shape` and no layer sizes: four convolutions of stride 2, with 64 to
+          512 filters. ``("conv", {"n_filters": 16})`` has a quarter of these, for a
+          CPU.
+
+        Options of both are "activation" ("relu", "leaky_relu", "elu", "gelu", "silu",
+        "tanh"), "dropout" and "batch_norm", as in ``("mlp", {"activation": "gelu",
+        "dropout": 0.1, "batch_norm": True})``. A discriminator is a multilayer
         perceptron with ReLU either way.
 
     image_shape : (int, int, int), default=None
         Channels, height and width of the image that each row of X is, flattened in that
-        order: ``X.transpose(0, 3, 1, 2).reshape(len(X), -1)`` where the channels come
-        last. The network "conv" takes any height and width from 16 up.
+        order. Where channels come last, rows are ``X.transpose(0, 3, 1,
+        2).reshape(len(X), -1)``. The network "conv" takes any height and width from 16
+        up.
 
     encoder, decoder : callable, torch.nn.Module or estimator, default=None
-        Your own network instead: what makes a module, from the sizes of its input and
-        output, ``encoder(n_features, 2 * n_components)``, which gives the means of the
-        code and then the logarithms of its variances, and ``decoder(n_components,
-        n_features)``; a module; or a fitted estimator of this package, whose network is
-        begun from. It is copied, and never trained in place. The decoder of the loss
-        "bce" gives logits.
+        A network of your own: a callable that makes a module from the sizes of its
+        input and output, ``encoder(n_features, 2 * n_components)``, which gives the
+        means of the code and then the logarithms of its variances, and
+        ``decoder(n_components, n_features)``; a module; or a fitted estimator of this
+        package, whose network training begins from. It is copied, and never trained in
+        place. With the loss "bce" the decoder gives logits, to which the sigmoid is
+        still to be applied.
 
     scaling : {"auto", "standard", "range", None}, default="auto"
-        How X is mapped as it is read, batch by batch; all that is in the space of X is
-        mapped back. "standard" subtracts the mean of each feature and divides by its
-        standard deviation, or by one number for all where half of them have at least a
-        quarter of the widest range, as pixels do. "range" maps `input_range` to [0, 1].
-        None leaves X as it is. "auto" is "range" with an `input_range`; None for X in
-        [0, 1] whose values lie mostly at either end, as in images of writing, or with
-        the loss "bce"; and else "standard". The numbers are those of the rows first
-        trained on, and stand in `scaling_`.
+        How X is mapped as it is read, batch by batch. Corruptions and networks see it
+        mapped; what is in the space of X, such as reconstructions and samples, is
+        mapped back.
+
+        - "standard" subtracts the mean of each feature and divides by its standard
+          deviation, or by one number for all where half of them have at least a quarter
+          of the widest range, as pixels do;
+        - "range" maps `input_range` to [0, 1];
+        - None leaves X as it is;
+        - "auto" is "range" with an `input_range`; None for X in [0, 1] whose values lie
+          mostly at either end, as in images of writing, or with the loss "bce"; and
+          else "standard".
+
+        The numbers are those of the rows first trained on, and stand in `scaling_`.
 
     input_range : (float, float), default=None
         The least and the greatest value that X may have, such as ``(0, 255)``, which
         `scaling` maps to [0, 1]: images stay uint8 in memory or in a memory-mapped
-        file. It is checked in `fit` and `partial_fit`.
+        file. Values beyond are refused, by :meth:`fit` and :meth:`partial_fit`.
 
     missing_values : {"mask", None}, default=None
-        Whether X may have NaN: "mask" leaves such values out of the loss and of the
-        numbers of `scaling`, and has networks see the mean of the feature in their
-        place. `reconstruct` gives an estimate of them. None refuses them.
+        Whether X may have NaN, which stands for values that are missing. "mask" leaves
+        them out of the loss and of the numbers of `scaling`, and has networks see the
+        mean of the feature in their place; :meth:`reconstruct` gives an estimate of
+        them. None refuses them.
 
     optimizer : str or (str, dict), default=("adam", {"betas": (0.5, 0.99)})
-        Optimiser of the encoder and the decoder, "adam" or "rmsprop", with its options
-        in the second form.
+        Optimiser of the encoder and the decoder: "adam" or "rmsprop", or a pair of one
+        and its options, which are those of `torch.optim.Adam` and
+        `torch.optim.RMSprop`, but for the learning rate.
 
     learning_rate : float, default=1e-3
         Learning rate of the encoder and the decoder.
 
     learning_rate_decay : float, default=1.0
-        Multiplies all learning rates after every epoch.
+        What all learning rates are multiplied by after every epoch, above 0 and at most
+        1.
 
     averaging : bool, default=True
         Whether codes, reconstructions and samples are those of a running average of the
@@ -150,48 +179,56 @@ class ALICETransformer(GaussianEncoder, WithDiscriminator):
         goes on from the weights themselves.
 
     batch_size : int or "auto", default="auto"
-        Samples in a mini-batch. "auto" is 64, or 128 for more than 10,000 rows.
+        Rows in a mini-batch. "auto" is 64, or 128 for more than 10,000 rows.
 
     max_epochs : int or "auto", default="auto"
-        Passes over the data that `fit` makes. "auto" is what comes to 1,000 steps, or
-        to fewer in proportion for more than 1,000 features, and from 10 to 100.
+        Passes over X that :meth:`fit` makes. "auto" makes as many as come to 1,000
+        steps, one a mini-batch, or to fewer in proportion for more than 1,000 features;
+        but 10 at least, and 100 at most.
 
     early_stopping : bool, default=False
-        Whether to hold out a part of the data, stop when its squared reconstruction
-        error no longer improves, and return to the best weights seen. In `fit` only.
+        Whether :meth:`fit` is to hold out a part of X, stop when the squared
+        reconstruction error of that part no longer improves, and return to the best
+        weights seen. Rows of your own to watch are given to :meth:`fit`.
 
     validation : {"random", "last"}, default="random"
-        Which rows early stopping sets aside: some of all, or, for rows in order of
-        time, the last ones, of which nothing else is learned either.
+        Which rows `early_stopping` holds out: "random" ones; or, for rows in order of
+        time, the "last", of which nothing else is learned either.
 
     validation_fraction : float, default=0.1
-        The part that `early_stopping` holds out.
+        The part of the rows that `early_stopping` holds out, between 0 and 1.
 
     n_iter_no_change : int, default=10
-        Epochs without improvement by at least `tol` after which to stop early.
+        Epochs without an improvement of at least `tol` after which `early_stopping`
+        stops.
 
     tol : float, default=1e-4
-        The least improvement that counts, as a part of the variance of the rows that
-        are held out.
+        The least improvement that counts for `early_stopping`, as a part of the
+        variance of the rows that are held out.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the present state instead of starting over.
+        Whether :meth:`fit` goes on from the present state, for `max_epochs` more,
+        instead of starting over.
 
     callbacks : list, default=None
-        skorch callbacks. Hooks on epochs cost nothing; hooks on batches or gradients
-        make every batch wait for the device. "train_loss" is the reconstruction loss,
-        and "valid_loss" the validation error that `early_stopping` watches.
+        Callbacks of skorch, or pairs of a name and one; a
+        :class:`~sklearn_daae.Checkpoint` is one. Hooks on epochs cost nothing; hooks on
+        batches or gradients make every batch wait for the device. In skorch's history
+        "train_loss" is the reconstruction loss, and "valid_loss" the validation error
+        that `early_stopping` watches.
 
     device : str or torch.device, default="auto"
         Where to compute. "auto" is a CUDA device where there is one, else MPS, else the
         CPU.
 
     precision : {"float32", "bfloat16"}, default="float32"
-        "bfloat16" trains in mixed precision. Codes and reconstructions are computed in
-        float32 either way.
+        "bfloat16" trains in mixed precision, which is faster on hardware that has
+        instructions for it, and slower on other. Codes and reconstructions are computed
+        in float32 either way.
 
     verbose : int, default=0
-        Whether `fit` shows a progress bar over epochs, with the losses.
+        Whether :meth:`fit` shows a progress bar over epochs, with the losses: 0 does
+        not.
 
     random_state : int, RandomState instance or None, default=None
         Seeds weights, shuffling and all draws. Pass an int for the same weights, bit
@@ -206,7 +243,7 @@ class ALICETransformer(GaussianEncoder, WithDiscriminator):
         is a probability.
 
     net_ : skorch.NeuralNet
-        The net that trained them.
+        The skorch net that trained them.
 
     loss_curve_ : list of float
         The mean reconstruction loss of each epoch.
@@ -231,7 +268,7 @@ class ALICETransformer(GaussianEncoder, WithDiscriminator):
         Where the networks are.
 
     n_features_in_ : int
-        Number of features seen during `fit`.
+        Number of features seen during :meth:`fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had them.

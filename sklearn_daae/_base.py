@@ -41,7 +41,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The data, as it is: nothing is corrupted here.
 
         out : ndarray of shape (n_samples, n_components), default=None
@@ -52,6 +52,35 @@ class BaseAutoencoder(
         -------
         Z : ndarray of shape (n_samples, n_components), float32
             The codes E(x); of a variational model, the means of q(z | x).
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If X is not valid: of other features than :meth:`fit` has seen, with NaN
+            (unless `missing_values` allows it) or infinite values, or beyond the range
+            of float32; or if `out` has another shape, cannot hold float32, or is
+            read-only.
+
+        TypeError
+            If X is of a kind that is not read as an array, such as a data set of
+            torch's, or `out` is no array.
+
+        See Also
+        --------
+        inverse_transform : Decodes codes.
+        as_module : The same, as a module of torch.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAAETransformer(2, max_epochs=10, random_state=0).fit(X)
+        >>> model.transform(X).shape
+        (150, 2)
         """
         return _checks.as_given(X, self._trained.encode(self._rows(X), out=out), out)
 
@@ -63,16 +92,44 @@ class BaseAutoencoder(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
-            Codes, as `transform` gives them or drawn from the prior.
+            Codes, as :meth:`transform` gives them or drawn from the prior.
 
         out : ndarray of shape (n_samples, n_features), default=None
-            An array to write into, as in `transform`.
+            An array to write into, as in :meth:`transform`.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features), float32
-            The reconstructions R(z), in the space of the training data; in float64
-            where float32 cannot hold them, of large offsets such as timestamps.
+            The reconstructions R(z), in the space and the units of the training data;
+            in float64 where float32 cannot hold them, of large offsets such as
+            timestamps.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If X has not `n_components` columns, or values that are not finite; or if
+            `out` has another shape or type, or is read-only.
+
+        TypeError
+            If `out` is no array.
+
+        See Also
+        --------
+        transform : Encodes rows.
+        reconstruct : Encodes and decodes them.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAAETransformer(2, max_epochs=10, random_state=0).fit(X)
+        >>> Z = model.transform(X)
+        >>> model.inverse_transform(Z).shape
+        (150, 4)
         """
         trained = self._trained
         codes = Rows(self._check_codes(X, "X"), self.device_)
@@ -83,7 +140,7 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Clean data.
 
         random_state : int, RandomState instance or None, default=None
@@ -92,7 +149,32 @@ class BaseAutoencoder(
         Returns
         -------
         X_tilde : ndarray of shape (n_samples, n_features), float32
-            The corrupted data C(x).
+            The corrupted data C(x), in the space and the units of X. A model that
+            corrupts nothing gives X as it is.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If X is not valid, as in :meth:`transform`, or `random_state` is no seed.
+
+        TypeError
+            If X is of a kind that is not read as an array.
+
+        See Also
+        --------
+        reconstruct : Undoes a corruption.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAAETransformer(2, max_epochs=10, random_state=0).fit(X)
+        >>> model.corrupt(X, random_state=0).shape
+        (150, 4)
         """
         return _checks.as_given(X, self._trained.corrupt(self._rows(X), random_state))
 
@@ -104,11 +186,11 @@ class BaseAutoencoder(
         random_state: RandomState = None,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Encode and decode X.
+        """Encode and decode X, which takes noise away and fills missing values.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Clean data, or, to denoise it, data with real noise.
 
         corrupt : bool, default=False
@@ -119,12 +201,43 @@ class BaseAutoencoder(
             Pass an int for the same corruption at every call.
 
         out : ndarray of shape (n_samples, n_features), default=None
-            An array to write into, as in `transform`.
+            An array to write into, as in :meth:`transform`.
 
         Returns
         -------
         X_hat : ndarray of shape (n_samples, n_features), float32
-            The reconstructions, in the space of the training data.
+            The reconstructions, in the space and the units of the training data; in
+            float64 where float32 cannot hold them.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If X or `out` is not valid, as in :meth:`transform`, or `random_state` is no
+            seed.
+
+        TypeError
+            If `corrupt` is no bool, X is of a kind that is not read as an array, or
+            `out` is no array.
+
+        See Also
+        --------
+        corrupt : Draws a corruption of rows.
+        score_samples : The errors of reconstructions, with their sign changed.
+        sklearn_daae.metrics.reconstruction_error : Their mean, of corrupted rows.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAAETransformer(2, max_epochs=10, random_state=0).fit(X)
+        >>> noisy = model.corrupt(X, random_state=0)
+        >>> denoised = model.reconstruct(noisy)
+        >>> bool(abs(denoised - X).mean() < abs(noisy - X).mean())
+        True
         """
         _checks.check_flag("corrupt", corrupt)
         options = {"corrupt": corrupt, "random_state": random_state, "out": out}
@@ -144,22 +257,22 @@ class BaseAutoencoder(
     ) -> np.ndarray:
         """Draw new samples from the model.
 
-        Codes are drawn from the prior and decoded; then the Markov chain of
-        equation 3, corrupt, encode, decode, takes `n_steps` steps. A DAE has no prior:
-        its codes are drawn from a Gaussian fitted to those of its training data.
+        Codes are drawn from the prior and decoded; then the Markov chain of equation 3
+        of the paper, corrupt, encode, decode, takes `n_steps` steps. A DAE has no
+        prior: its codes are drawn from a Gaussian fitted to those of its training data.
 
         Parameters
         ----------
         n_samples : int, default=1
-            Number of samples; with `X` or `Z`, from each of their rows.
+            Number of samples, from 1 up; with `X` or `Z`, from each of their rows.
 
         random_state : int, RandomState instance or None, default=None
             Pass an int for the same samples at every call.
 
         n_steps : int, default=None
-            Steps of the chain. None is 1 for the DAAE and the DVAE, whose *corrupted*
-            encodings were matched to the prior, and for the DAE; and 0 for the rest, of
-            which the prior can be decoded directly. With `X` it is at least 1.
+            Steps of the chain, from 0 up. None is 1 for the DAAE and the DVAE, whose
+            *corrupted* encodings were matched to the prior, and for the DAE; and 0 for
+            the rest, of which the prior can be decoded directly, or 1 with `X`.
 
         return_chain : bool, default=False
             Whether to return all states of the chains and not only the last.
@@ -171,14 +284,49 @@ class BaseAutoencoder(
             Codes to start the chains from, instead of draws from the prior.
 
         out : ndarray, default=None
-            An array of the shape that is returned to write into, as in `transform`.
+            An array of the shape that is returned to write into, as in
+            :meth:`transform`.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features), float32
             The samples x(n_steps). With `return_chain`, all of x(0), ..., x(n_steps):
             an array of shape (n_steps + 1, n_samples, n_features). With `X` or `Z`,
-            there are n_samples * n_rows of them, those from one row together.
+            there are n_samples * n_rows of them, those from one row together. They are
+            in the space and the units of the training data.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If `n_samples` or `n_steps` is too small, both `X` and `Z` are given, one of
+            them or `out` is not valid, as in :meth:`transform` and
+            :meth:`inverse_transform`, or `random_state` is no seed.
+
+        TypeError
+            If `n_samples` or `n_steps` is no integer, `return_chain` is no bool, or
+            `out` is no array.
+
+        See Also
+        --------
+        sklearn_daae.inspection.SampleDisplay : Draws samples and chains.
+        sklearn_daae.metrics.parzen_log_likelihood : How likely data is, given samples.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAAETransformer(2, max_epochs=10, random_state=0).fit(X)
+        >>> model.sample(5, random_state=0).shape
+        (5, 4)
+
+        Four states of a chain from each of the first three rows:
+
+        >>> model.sample(X=X[:3], n_steps=3, return_chain=True, random_state=0).shape
+        (4, 3, 4)
         """
         check_is_fitted(self)
         _checks.check_number("n_samples", n_samples, least=1)
@@ -206,15 +354,45 @@ class BaseAutoencoder(
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The data, as it is.
 
         Returns
         -------
         score : ndarray of shape (n_samples,), float32
-            Minus the mean over features of (R(E(x)) - x) squared, in units of X or,
-            where `scaling` has standardised it, in units of what each feature was
-            divided by, so that none outweighs the rest. Higher is better.
+            Minus the mean over features of (R(E(x)) - x) squared, in squared units of X
+            or, where `scaling` has standardised it, of what each feature was divided
+            by, so that none outweighs the rest. Higher is better: rows of low scores
+            are unlike the training data.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If X is not valid, as in :meth:`transform`.
+
+        TypeError
+            If X is of a kind that is not read as an array.
+
+        See Also
+        --------
+        score : Their mean.
+        sklearn_daae.outliers.AutoencoderOutlierDetector : Tells outliers by errors and
+            codes.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAAETransformer(2, max_epochs=10, random_state=0).fit(X)
+        >>> scores = model.score_samples(X)
+        >>> scores.shape
+        (150,)
+        >>> bool((model.score_samples(X + 10) < scores.min()).all())
+        True
         """
         trained = self._trained
         in_units = self.scaling_.kind != "standard"
@@ -224,9 +402,12 @@ class BaseAutoencoder(
     def score(self, X: ArrayLike, y: Any = None) -> float:
         """Return minus the mean squared reconstruction error of X.
 
+        It is what a search ranks models by, unless it is given a `scoring`; of the
+        match to the prior it says nothing.
+
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The data, as it is.
 
         y : Ignored
@@ -235,7 +416,22 @@ class BaseAutoencoder(
         Returns
         -------
         score : float
-            The mean of `score_samples`. Higher is better.
+            The mean of :meth:`score_samples`. Higher is better.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If X is not valid, as in :meth:`transform`.
+
+        TypeError
+            If X is of a kind that is not read as an array.
+
+        See Also
+        --------
+        sklearn_daae.metrics.EstimatorScorer : Other scores, for searches.
         """
         return float(np.mean(_checks.as_numpy(self.score_samples(X)), dtype=np.float64))
 
@@ -245,14 +441,42 @@ class BaseAutoencoder(
         Parameters
         ----------
         path : str or path-like
-            The file, which `sklearn_daae.load` loads.
+            The file, which :func:`~sklearn_daae.load` loads. It is replaced, if it is
+            there.
 
         trimmed : bool, default=False
-            Whether to leave out what only training needs.
+            Whether to leave out what only training needs, three quarters of the file:
+            such a model cannot go on with :meth:`partial_fit` or `warm_start`.
+
+        Raises
+        ------
+        TypeError
+            If the model has something that is no plain data, such as a network, a
+            corruption or a prior of your own, which the message names; if `trimmed` is
+            no bool, or `path` is no path.
+
+        OSError
+            If the file cannot be written.
 
         See Also
         --------
-        sklearn_daae.save : The same of pipelines, where it says what is raised.
+        sklearn_daae.load : Loads it.
+        sklearn_daae.save : The same, of pipelines too.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import sklearn_daae
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAAETransformer(2, max_epochs=10, random_state=0).fit(X)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(Path(folder) / "model.safetensors")
+        ...     loaded = sklearn_daae.load(Path(folder) / "model.safetensors")
+        >>> bool((loaded.transform(X) == model.transform(X)).all())
+        True
         """
         save(self, path, trimmed=trimmed)
 
@@ -271,6 +495,18 @@ class BaseAutoencoder(
             differentiable, with scaling and sigmoid. Its weights are a copy, which may
             be trained, for instance as a part of a classifier; it can be traced and
             exported.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If there is no such call.
+
+        See Also
+        --------
+        sklearn_daae.onnx.to_onnx : Exports it.
 
         Examples
         --------

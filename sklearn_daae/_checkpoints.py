@@ -32,22 +32,32 @@ class Checkpoint(Callback):
     Parameters
     ----------
     path : str or path-like
-        The file, as of `sklearn_daae.save`: `load` gives the model as it was then. It
-        always has a whole state, also where a process is killed while it is written.
+        The file, as of :func:`~sklearn_daae.save`: :func:`~sklearn_daae.load` gives the
+        model as it was then. It always has a whole state, also where a process is
+        killed while it is written.
 
     every_n_epochs : int, default=1
-        How often it is written.
+        After how many epochs each it is written, from 1 up.
 
     Raises
     ------
     TypeError
-        By `fit`, before it trains, if the estimator has something that no such file can
-        hold: see `save`. `callbacks` are not in it, and begin anew.
+        If `path` is no path. By `fit`, before it trains, if the estimator has something
+        that no such file can hold (`callbacks` are not in it, and begin anew), or if
+        `every_n_epochs` is no integer.
 
     ValueError
         By `fit`, if the file is damaged, or of a training on other data or with other
         parameters (but for `max_epochs`, and what does not change the result): each fit
-        of a search needs a file of its own.
+        of a search needs a file of its own. Or if `every_n_epochs` is below 1.
+
+    OSError
+        By `fit`, if the file cannot be written.
+
+    See Also
+    --------
+    load : Loads the model of the last epoch that was written.
+    save : Saves a model once it is trained.
 
     Examples
     --------

@@ -96,7 +96,8 @@ def save(
     TypeError
         If the model has something that is no plain data, which the message names:
         networks, a corruption, a prior or callbacks of your own, or steps of a pipeline
-        that are not named above.
+        that are not named above; or if `model` is no estimator, `path` no path, or
+        `trimmed` no bool.
 
     OSError
         If the file cannot be written.
@@ -104,6 +105,7 @@ def save(
     See Also
     --------
     load : Load it.
+    Checkpoint : Keeps the state of a training while it goes on.
 
     Examples
     --------
@@ -136,13 +138,16 @@ def load(path: str | os.PathLike) -> Any:
     Returns
     -------
     model : estimator
-        As it was saved, or written by a `Checkpoint`; on the CPU, where its device is
-        not here.
+        As it was saved, or written by a :class:`~sklearn_daae.Checkpoint`; on the CPU,
+        where its device is not here.
 
     Raises
     ------
-    FileNotFoundError
-        If it is not there.
+    OSError
+        If the file is not there (a FileNotFoundError), or cannot be read.
+
+    TypeError
+        If `path` is no path.
 
     ValueError
         If it is no such file, is damaged or not whole, is of another version, or has
@@ -155,7 +160,18 @@ def load(path: str | os.PathLike) -> Any:
 
     See Also
     --------
-    save : Save a model, with an example.
+    save : Save a model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import sklearn_daae
+    >>> model = sklearn_daae.DAETransformer(2, sigma=0.25)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(Path(folder) / "model.safetensors")
+    ...     sklearn_daae.load(Path(folder) / "model.safetensors").sigma
+    0.25
     """
     model = read_document(Path(path))
     if isinstance(model, dict):  # a checkpoint

@@ -198,6 +198,15 @@ class AutoencoderParameters(LinkedToReference, BaseEstimator):
         estimator : estimator
             Not fitted.
 
+        Raises
+        ------
+        ValueError
+            If the estimator has no such parameter.
+
+        See Also
+        --------
+        set_params : Sets parameters of one that there is.
+
         Examples
         --------
         >>> from sklearn_daae import DAETransformer

@@ -1,5 +1,8 @@
 """Everything of scikit-learn that is private or newer than the oldest one supported."""
 
+import re
+from inspect import cleandoc
+
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     Interval,
@@ -49,6 +52,24 @@ def passes_callbacks_on(estimator, depth):
     return any(limit is None or limit >= depth for limit in limits)
 
 
+# References within scikit-learn's own pages, which lead nowhere from ours.
+_REFERENCE = re.compile(r":(ref|term):`([^`<]+?)(\s*<[^`]+>)?`")
+
+
+def with_sections_of(theirs, ours):
+    """Return our docstring with what theirs says of parameters and attributes."""
+
+    def said(reference):
+        role, text, target = reference.groups()
+        return "scikit-learn's user guide" if role == "ref" and not target else text
+
+    # Since Python 3.13 docstrings have lost their indentation already.
+    theirs = _REFERENCE.sub(said, cleandoc(theirs))
+    start, stop = (theirs.index(f"{s}\n---") for s in ("Parameters", "Examples"))
+    own, example = cleandoc(ours).split("Examples\n")
+    return f"{own}{theirs[start:stop]}Examples\n{example}\n"
+
+
 __all__ = [
     "CallbackSupportMixin",
     "Interval",
@@ -63,4 +84,5 @@ __all__ = [
     "safe_split",
     "validate_params",
     "with_callbacks",
+    "with_sections_of",
 ]

@@ -57,6 +57,11 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         -------
         self : object
             The estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter. Values are checked by :meth:`fit`.
         """
         before = params.pop(TrainedBefore.parameter, None)
         super().set_params(**params)
@@ -80,7 +85,9 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
             The training data, clean: the model corrupts it itself. On a CPU it is read
             batch by batch, and copied as a whole only where it has to be converted
             (Fortran order, data frames of several types, types that torch lacks). A
-            sparse X is made dense batch by batch; CSR is read as it is.
+            sparse X is made dense batch by batch; CSR is read as it is. Memory-mapped
+            files, arrays of h5py, zarr and dask, data sets of pyarrow and iterators of
+            blocks are read block by block.
 
         y : Ignored
             Present for API consistency.
@@ -101,8 +108,12 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         Raises
         ------
         ValueError
-            If X or a parameter is not valid, before any training, or if training
-            diverges. The estimator is then what it was before the call.
+            If X, another array or a parameter is not valid, before any training, or if
+            training diverges. The estimator is then what it was before the call.
+
+        TypeError
+            If X is of a kind that is not read as an array, such as a data set of
+            torch's, or has dates, or if a callable for a network returns no module.
 
         RuntimeError
             If the estimator is being trained already, by another thread or by what has
@@ -118,6 +129,23 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         UserWarning
             If the user interrupts the training after its first epoch. The model is
             kept, as in scikit-learn's multilayer perceptrons.
+
+        See Also
+        --------
+        partial_fit : Trains for one epoch more.
+        sklearn_daae.model_selection.fit_together : Fits many models in less time.
+        sklearn_daae.Checkpoint : Keeps the state of a training in a file.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAAETransformer(2, max_epochs=10, random_state=0).fit(X)
+        >>> model.n_epochs_, len(model.loss_curve_)
+        (10, 10)
+        >>> bool(model.loss_curve_[-1] < model.loss_curve_[0])
+        True
         """
         with being_trained(self):
             return self._fit(X, y, sample_weight, X_val)
@@ -209,15 +237,16 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
     ) -> Self:
         """Train for one epoch on the rows given, going on from the present state.
 
-        The first call makes the networks, as `fit` does; k calls on the same X give
-        what one `fit` with ``max_epochs=k`` gives, bit for bit (unless callbacks, such
-        as schedulers, begin anew with each call; and a DAE's `sample` starts from codes
-        of earlier calls, too, where a call has few rows). One pass has nothing to stop
-        early or to show: `early_stopping` and `verbose` have no effect here.
+        The first call makes the networks, as :meth:`fit` does; k calls on the same X
+        give what one fit with ``max_epochs=k`` gives, bit for bit (unless callbacks,
+        such as schedulers, begin anew with each call; and a DAE's :meth:`sample` starts
+        from codes of earlier calls, too, where a call has few rows). One pass has
+        nothing to stop early or to show: `early_stopping` and `verbose` have no effect
+        here.
 
-        Meanwhile other threads may ask the model, by `transform` and so on: weights of
-        some step of the pass answer, or, with networks, corruptions or priors of your
-        own and with dropout, those at its end.
+        Meanwhile other threads may ask the model, by :meth:`transform` and so on:
+        weights of some step of the pass answer, or, with networks, corruptions or
+        priors of your own and with dropout, those at its end.
 
         Parameters
         ----------
@@ -238,14 +267,32 @@ class TrainedAutoencoder(CallbackSupportMixin, AutoencoderParameters):
         Raises
         ------
         ValueError
-            As in `fit`, or if a parameter that shapes the networks or optimisers has
-            changed since they were made. If training diverges, the estimator is no
-            longer fitted: unlike `fit`, a pass keeps no copy of the weights to go back
-            to. What else ends one early, an interrupt or an error in code of yours,
-            leaves the steps that were taken.
+            As in :meth:`fit`, or if a parameter that shapes the networks or optimisers
+            has changed since they were made. If training diverges, the estimator is no
+            longer fitted: unlike :meth:`fit`, a pass keeps no copy of the weights to go
+            back to. What else ends one early, an interrupt or an error in code of
+            yours, leaves the steps that were taken.
+
+        TypeError
+            As in :meth:`fit`.
 
         RuntimeError
-            As in `fit`.
+            As in :meth:`fit`.
+
+        See Also
+        --------
+        fit : Trains for `max_epochs` epochs.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAAETransformer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAAETransformer(2, random_state=0)
+        >>> for _ in range(3):
+        ...     model = model.partial_fit(X)
+        >>> model.n_epochs_
+        3
         """
         with being_trained(self):
             goes_on = hasattr(self, "net_")

@@ -197,8 +197,8 @@ def data_parallel(
     Parameters
     ----------
     backend : {"gloo", "nccl"}, default=None
-        Of `torch.distributed`. By default, "nccl" where there are CUDA devices, of
-        which each process is given one, and else "gloo".
+        How processes talk, of `torch.distributed`. None is "nccl" where there are CUDA
+        devices, of which each process is given one, and else "gloo".
 
     timeout : float, default=600
         Seconds after which a process that waits for another gives up.
@@ -219,6 +219,11 @@ def data_parallel(
     ValueError
         By `fit`, if the processes have an X of other shapes, or if networks normalise
         batches, of which each process would see a part.
+
+    See Also
+    --------
+    sklearn_daae.Checkpoint : Lets a training go on that was stopped.
+    sklearn_daae.model_selection.fit_together : Trains many models in one process.
 
     Notes
     -----

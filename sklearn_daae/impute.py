@@ -39,10 +39,10 @@ class AutoencoderImputer(
 
     add_indicator : bool, default=False
         Whether to append, as columns of 0 and 1, which values were missing, of the
-        features that had such in `fit`.
+        features that had such in :meth:`fit`.
 
     keep_empty_features : bool, default=False
-        Whether to keep features of which `fit` has seen no value, as 0. They are
+        Whether to keep features of which :meth:`fit` has seen no value, as 0. They are
         dropped otherwise.
 
     random_state : int, RandomState instance or None, default=None
@@ -58,19 +58,21 @@ class AutoencoderImputer(
         What `add_indicator` appends.
 
     n_features_in_ : int
-        Number of features seen during `fit`.
+        Number of features seen during :meth:`fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had them.
 
     See Also
     --------
+    sklearn_daae.DAETransformer.reconstruct : Estimates missing values of a model.
     sklearn.impute.KNNImputer : Takes the mean of the nearest rows.
     sklearn.impute.IterativeImputer : Predicts each feature from the others in turn.
 
     Notes
     -----
-    How it compares with others is drawn by ``doc/examples/plot_missing_values.py``.
+    How it compares with others is drawn in
+    :doc:`/auto_examples/plot_missing_values`.
 
     Examples
     --------
@@ -123,6 +125,12 @@ class AutoencoderImputer(
         -------
         self : object
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid, no value of X is there, or the training
+            diverges, as in :meth:`~sklearn_daae.DAETransformer.fit` of a model.
         """
         self._validate_params()
         values, missing = self._read(X, reset=True)
@@ -149,7 +157,29 @@ class AutoencoderImputer(
         Returns
         -------
         X_filled : ndarray of shape (n_samples, n_features_out)
-            Complete, and followed by the indicators where they are asked for.
+            Complete, in the units of X, and followed by the indicators where they are
+            asked for.
+
+        Raises
+        ------
+        NotFittedError
+            If the imputer is not fitted.
+
+        ValueError
+            If X is not valid, or has other features than :meth:`fit` has seen.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAETransformer
+        >>> from sklearn_daae.impute import AutoencoderImputer
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAETransformer(2, max_epochs=10, random_state=0)
+        >>> imputer = AutoencoderImputer(model).fit(X)
+        >>> filled = imputer.transform([[5.1, 3.5, np.nan, 0.2]])
+        >>> bool(filled[0, 2] < X[:, 2].mean())  # like that of others with small petals
+        True
         """
         check_is_fitted(self)
         values, missing = self._read(X, reset=False)
@@ -176,13 +206,21 @@ class AutoencoderImputer(
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Names of the features of X. By default those seen in `fit`, or x0, x1 and
-            so on.
+            Names of the features of X. By default those seen in :meth:`fit`, or x0, x1
+            and so on.
 
         Returns
         -------
         names : ndarray of str
             Those of the features that are kept, and then of the indicators.
+
+        Raises
+        ------
+        NotFittedError
+            If the imputer is not fitted.
+
+        ValueError
+            If there are not as many names as features, or others than in :meth:`fit`.
         """
         check_is_fitted(self)
         names = check_feature_names_in(self, input_features)

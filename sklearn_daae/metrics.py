@@ -58,9 +58,10 @@ def parzen_log_likelihood(
     """Log-likelihood of data under a Parzen window estimate on a model's samples.
 
     The density of a row is the mean of Gaussians of standard deviation `bandwidth` in
-    every direction, one around each sample. Every sample counts, in float64, unlike in
-    `sklearn.neighbors.KernelDensity`, whose default is off by hundreds of nats in as
-    many dimensions as images have.
+    every direction, one around each sample: log p(x) = log(1/n sum_j N(x; s_j, h^2 I)),
+    with bandwidth h. Every sample counts, in float64, unlike in
+    :class:`sklearn.neighbors.KernelDensity`, whose default is off by hundreds of nats
+    in as many dimensions as images have.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def parzen_log_likelihood(
         What the estimate is made of: samples of a model.
 
     bandwidth : float
-        Standard deviation of the Gaussians, in units of X. See `select_bandwidth`.
+        Standard deviation of the Gaussians, in units of X, above 0.
 
     device : str or torch.device, default="auto"
         Where to compute: a CUDA device where there is one, else the CPU; or any torch
@@ -86,8 +87,21 @@ def parzen_log_likelihood(
     Raises
     ------
     ValueError
-        If X and the samples differ in their number of features, or `bandwidth` is not
-        a positive number.
+        If X or the samples are not valid, or differ in their number of features, if
+        `bandwidth` is not above 0 and finite, or if the device is not on this machine.
+
+    TypeError
+        If `bandwidth` is no number, or an array is of a kind that is not read.
+
+    See Also
+    --------
+    select_bandwidth : Chooses the bandwidth on data that is held out.
+    sklearn_daae.DAAETransformer.sample : Draws samples of a model.
+
+    Notes
+    -----
+    It is the measure of the paper's section on sampling. It depends on the number of
+    samples and on the bandwidth: compare models at the same of both.
 
     Examples
     --------
@@ -121,17 +135,25 @@ def select_bandwidth(
         What to choose from, such as the paper's ``np.logspace(-1, 0, 10)``.
 
     device : str or torch.device, default="auto"
-        Where to compute, as in `parzen_log_likelihood`.
+        Where to compute, as in :func:`parzen_log_likelihood`.
 
     Returns
     -------
     bandwidth : float
-        That of the greatest mean of `parzen_log_likelihood`.
+        That of the greatest mean of :func:`parzen_log_likelihood`, in units of X.
 
     Raises
     ------
     ValueError
-        As in `parzen_log_likelihood`, or if the mean is -inf at every bandwidth.
+        As in :func:`parzen_log_likelihood`, or if there is no bandwidth, or the mean is
+        -inf at every one.
+
+    TypeError
+        As in :func:`parzen_log_likelihood`.
+
+    See Also
+    --------
+    parzen_log_likelihood : The log-likelihood at one bandwidth.
 
     Examples
     --------
@@ -141,9 +163,9 @@ def select_bandwidth(
     >>> select_bandwidth([[0.0]], X, bandwidths=[0.1, 1.0, 10.0])
     1.0
     """
-    values = check_array(
-        np.atleast_1d(bandwidths), ensure_2d=False, dtype=float, input_name="bandwidths"
-    ).ravel()
+    with naming("bandwidths"):
+        values = np.atleast_1d(bandwidths)
+        values = check_array(values, ensure_2d=False, dtype=float).ravel()
     log_likelihoods = _log_likelihoods(X, samples, values, "bandwidths", device)
     with np.errstate(over="ignore"):
         means = log_likelihoods.mean(1)
@@ -311,6 +333,23 @@ def reconstruction_error(
     error : float
         The mean over samples and features, in squared units of X.
 
+    Raises
+    ------
+    NotFittedError
+        If the model is not fitted.
+
+    ValueError
+        If X is not valid, or `random_state` is no seed.
+
+    TypeError
+        If `estimator` neither is nor holds a model of this package, or `corrupt` is no
+        bool.
+
+    See Also
+    --------
+    sklearn_daae.DAAETransformer.score_samples : The error of each row, uncorrupted.
+    EstimatorScorer : Makes a scorer of it, for searches.
+
     Examples
     --------
     >>> import numpy as np
@@ -341,10 +380,11 @@ def prior_distance(
 ) -> float:
     """Sliced Wasserstein distance between encodings and the prior.
 
-    The Wasserstein-2 distance between the two in one dimension, of `n_projections`
-    random directions; the root of the mean of the squares. It compares the encodings
-    with as many draws from the prior, and is of the order of ``1 / sqrt(n_samples)``
-    where both are of one distribution: compare models on as many rows.
+    The two are projected on `n_projections` random directions, on each of which their
+    Wasserstein-2 distance is that of sorted values; the result is the root of the mean
+    of the squares. It compares the encodings with as many draws from the prior, and is
+    of the order of ``1 / sqrt(n_samples)`` where both are of one distribution: compare
+    models on as many rows.
 
     Parameters
     ----------
@@ -362,12 +402,34 @@ def prior_distance(
         Pass an int for the same corruption, draws and directions at every call.
 
     n_projections : int, default=100
-        Number of directions.
+        Number of directions, from 1 up.
 
     Returns
     -------
     distance : float
         In units of the codes: 0 for a perfect match.
+
+    Raises
+    ------
+    NotFittedError
+        If the model is not fitted.
+
+    ValueError
+        If the model has no prior, as a DAE, `n_projections` is below 1, X is not valid,
+        or `random_state` is no seed.
+
+    TypeError
+        If `estimator` neither is nor holds a model of this package, `n_projections` is
+        no integer, or `corrupt` is no bool.
+
+    See Also
+    --------
+    sklearn_daae.inspection.PriorMatchDisplay : Draws the two beside each other.
+    EstimatorScorer : Makes a scorer of it, for searches.
+
+    Notes
+    -----
+    It is a number for what the paper's Figure 2 shows in histograms.
 
     Examples
     --------
@@ -432,7 +494,9 @@ def shift_robustness(
 
     Returns
     -------
-    robustness : Bunch
+    robustness : :class:`~sklearn.utils.Bunch`
+        With the attributes
+
         shifts : ndarray of shape (n_shifts,)
             The shifts in pixels.
 
@@ -444,10 +508,26 @@ def shift_robustness(
         accuracy : ndarray of shape (n_shifts, n_shifts)
             The classifier's score. Only with `classifier`.
 
+    Raises
+    ------
+    NotFittedError
+        If the model is not fitted.
+
+    ValueError
+        If X is not valid, there is no image shape or one that is not that of the rows,
+        no shift, or a classifier without `y`.
+
+    TypeError
+        If `estimator` is no estimator, or `shifts` is no sequence of integers.
+
     Warns
     -----
     UndefinedMetricWarning
         If the similarity is NaN.
+
+    See Also
+    --------
+    reconstruction_error : How well corruptions of other kinds are undone.
 
     Examples
     --------
@@ -545,19 +625,30 @@ def _shift(images, by, axis, fill):
 class EstimatorScorer:
     """A scorer of fitted estimators by a metric, as `scoring` of a search takes it.
 
-    What `sklearn.metrics.make_scorer` is for metrics of predictions, this is for those
-    of models: `prior_distance`, `reconstruction_error`, or your own.
+    What :func:`sklearn.metrics.make_scorer` is for metrics of predictions, this is for
+    those of models: :func:`prior_distance`, :func:`reconstruction_error`, or your own.
+    It is called as ``scorer(estimator, X)``, and raises what the metric raises.
 
     Parameters
     ----------
     metric : callable
-        ``metric(estimator, X, **options)``, which returns a number.
+        Called as ``metric(estimator, X, **options)``, it returns a number.
 
     greater_is_better : bool, default=False
         Whether models of a high value are the good ones. If not, the score is minus it.
 
     **options : dict
         Keyword arguments of the metric, such as ``random_state=0``.
+
+    Raises
+    ------
+    TypeError
+        If `metric` is no callable, or does not take an estimator, X and the options.
+
+    See Also
+    --------
+    sklearn_daae.model_selection.GridSearchCV : Takes it as `scoring`.
+    sklearn.metrics.make_scorer : Makes scorers of metrics of predictions.
 
     Examples
     --------
@@ -588,7 +679,8 @@ class EstimatorScorer:
         **options: Any,
     ) -> None:
         # Now, and not after the first training.
-        signature(metric).bind(None, None, **options)
+        with naming(f"metric={metric!r}"):
+            signature(metric).bind(None, None, **options)
         self.metric = metric
         self.greater_is_better = greater_is_better
         self.options = options
@@ -596,7 +688,24 @@ class EstimatorScorer:
     def __call__(
         self, estimator: Any, X: ArrayLike, y: ArrayLike | None = None
     ) -> float:
-        """Return the score of a fitted estimator on X."""
+        """Return the score of a fitted estimator on X.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted model, or what else the metric takes.
+
+        X : array-like of shape (n_samples, n_features)
+            The data.
+
+        y : Ignored
+            Present for API consistency.
+
+        Returns
+        -------
+        score : float
+            The metric, or minus it where less is better.
+        """
         value = float(self.metric(estimator, X, **self.options))  # unsigned ones wrap
         return value if self.greater_is_better else -value
 

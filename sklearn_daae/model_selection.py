@@ -29,6 +29,7 @@ from ._sklearn_compat import (
     passes_callbacks_on,
     safe_indexing,
     safe_split,
+    with_sections_of,
 )
 from ._training import TrainedAutoencoder
 
@@ -57,7 +58,7 @@ def fit_together(
     Parameters
     ----------
     estimators : list of estimators
-        They are fitted in place.
+        They are fitted in place, each as its `fit` would.
 
     Xs : array-like of shape (n_samples, n_features), or list of them
         The data of all, or of each.
@@ -74,8 +75,15 @@ def fit_together(
     ------
     ValueError
         If there are not as many arrays, or sets of rows, as estimators, or one of them
-        is there twice; or what the `fit` of one of them raises, when all others are
-        fitted. A note says of which.
+        is there twice.
+
+    Exception
+        What the `fit` of one of them raises, when all others are fitted. A note says of
+        which it is.
+
+    See Also
+    --------
+    GridSearchCV : Fits the candidates of a search together.
 
     Examples
     --------
@@ -382,13 +390,40 @@ class _Together(LinkedToReference):
         theirs = cls.__bases__[-1].__doc__
         is_ours = cls.__bases__[0] is _Together
         if is_ours and cls.__doc__ and theirs:  # neither with python -OO
-            # What they say of parameters and attributes, and an example of ours.
-            sections = "Parameters", "Examples"
-            start, stop = (theirs.index(f"    {s}\n") for s in sections)
-            own, example = cls.__doc__.split("    Examples\n")
-            cls.__doc__ = f"{own}{theirs[start:stop]}    Examples\n{example}"
+            cls.__doc__ = with_sections_of(theirs, cls.__doc__)
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
+        """Train all candidates on all folds, and the best of them on all rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training data.
+
+        y : array-like of shape (n_samples,), default=None
+            What a step behind a model is to predict, and scores are of. Models
+            themselves ignore it.
+
+        **params : dict
+            What else `fit` of the estimator, the scorer and the splitter take, such as
+            `groups`.
+
+        Returns
+        -------
+        self : object
+            The fitted search.
+
+        Raises
+        ------
+        ValueError
+            If a parameter of the search is not valid, a candidate has a parameter that
+            the estimator has not, or all fits fail. A fit that fails alone has the
+            score `error_score`, and a `FitFailedWarning` tells of it.
+
+        See Also
+        --------
+        fit_together : Fits many models in less time.
+        """
         # What is given to single steps, they are to be given one by one; and callbacks
         # are to hear of every model, where they reach so deep.
         depth = 2 if isinstance(self.estimator, Pipeline) else 1
@@ -422,15 +457,15 @@ class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
 
     It is scikit-learn's own, with its parameters, attributes and results, but for one
     thing. When candidates are evaluated, their autoencoders are first trained side by
-    side on all folds, as `fit_together` does, and steps before them are fitted once for
-    all candidates that share them. That holds for autoencoders that are the estimator
-    itself, or a step of a `Pipeline`. `n_jobs` is what the rest is done with: the steps
-    behind them, and scores. `mean_fit_time` is that of the rest, too. On a cluster,
-    with joblib's backend "dask", the training is split among workers, and steps before
-    are fitted in each task.
+    side on all folds, as :func:`fit_together` does, and steps before them are fitted
+    once for all candidates that share them. That holds for autoencoders that are the
+    estimator itself, or a step of a `Pipeline`. `n_jobs` is what the rest is done with:
+    the steps behind them, and scores. `mean_fit_time` is that of the rest, too. On a
+    cluster, with joblib's backend "dask", the training is split among workers, and
+    steps before are fitted in each task.
 
-    One by one, as ever, and by `n_jobs`, are trained those that `fit_together` fits
-    alone, those that fail, and all of them where `fit` is given more than X, y and
+    One by one, as ever, and by `n_jobs`, are trained those that :func:`fit_together`
+    fits alone, those that fail, and all of them where `fit` is given more than X, y and
     `groups`, or where callbacks of the search reach the models
     (`max_propagation_depth`). As with the `memory` of a pipeline, steps that are shared
     are so without a seed, too. The training rows of all folds and the models of all
@@ -454,7 +489,7 @@ class GridSearchCV(_Together, sklearn.model_selection.GridSearchCV):
 class RandomizedSearchCV(_Together, sklearn.model_selection.RandomizedSearchCV):
     """Search by draws, as scikit-learn's, with autoencoders trained together.
 
-    See `GridSearchCV` of this module for what that means.
+    See :class:`~sklearn_daae.model_selection.GridSearchCV` for what that means.
 
     Examples
     --------
@@ -475,7 +510,8 @@ class RandomizedSearchCV(_Together, sklearn.model_selection.RandomizedSearchCV):
 class HalvingGridSearchCV(_Together, sklearn.model_selection.HalvingGridSearchCV):
     """Search by halving, as scikit-learn's, with autoencoders trained together.
 
-    Those of each iteration are. See `GridSearchCV` of this module for what that means.
+    Those of each iteration are. See
+    :class:`~sklearn_daae.model_selection.GridSearchCV` for what that means.
 
     Examples
     --------

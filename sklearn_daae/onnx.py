@@ -65,6 +65,9 @@ def to_onnx(estimator: Any, X: ArrayLike, *, call: str | None = None) -> "ModelP
         If X is not valid, if there is no such call, or if torch cannot export a network
         of the user's.
 
+    TypeError
+        If `estimator` is no estimator.
+
     See Also
     --------
     register_converters : For skl2onnx's own `to_onnx` and `convert_sklearn`.

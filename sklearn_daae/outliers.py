@@ -48,16 +48,18 @@ class AutoencoderOutlierDetector(
         The fitted one.
 
     offset_ : float
-        What is subtracted from `score_samples` to give `decision_function`.
+        What is subtracted from :meth:`score_samples` to give
+        :meth:`decision_function`.
 
     n_features_in_ : int
-        Number of features seen during `fit`.
+        Number of features seen during :meth:`fit`.
 
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, where X had them.
 
     See Also
     --------
+    sklearn_daae.DAETransformer.score_samples : The errors of reconstructions alone.
     sklearn.ensemble.IsolationForest : Isolates rows by random trees.
 
     Notes
@@ -65,12 +67,12 @@ class AutoencoderOutlierDetector(
     With the residual e of a row, and its code z, the score is ``-log(1 + d(e) / a) -
     log(1 + d(z) / b) / 2``. Here d is the squared Mahalanobis distance from the
     training data's, and a and b its medians there. How it was chosen, and what it comes
-    to beside others, stands in ``doc/value.md``.
+    to beside others, stands in :doc:`/value`.
 
     A model reconstructs its training rows better than others, so that of rows that it
     has not seen more than `contamination` are beyond the threshold: of digits, 40 % for
-    0.1. Where their part matters, compare `score_samples` with a quantile of that of
-    rows held out.
+    0.1. Where their part matters, compare :meth:`score_samples` with a quantile of that
+    of rows held out.
 
     Examples
     --------
@@ -115,6 +117,16 @@ class AutoencoderOutlierDetector(
         -------
         self : object
             The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If X or a parameter is not valid, or the training diverges, as in
+            :meth:`~sklearn_daae.DAETransformer.fit` of a model.
+
+        TypeError
+            If `estimator` neither is nor holds a model of this package, or X is of a
+            kind that is not read as an array.
         """
         self._validate_params()
         validate_data(self, X, skip_check_array=True)
@@ -137,7 +149,30 @@ class AutoencoderOutlierDetector(
         Returns
         -------
         scores : ndarray of shape (n_samples,)
-            Higher is more normal.
+            At most 0, without a unit. Higher is more normal.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+
+        ValueError
+            If X is not valid, or has other features than :meth:`fit` has seen.
+
+        See Also
+        --------
+        decision_function : The same beside the threshold.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAETransformer
+        >>> from sklearn_daae.outliers import AutoencoderOutlierDetector
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAETransformer(2, max_epochs=10, random_state=0)
+        >>> detector = AutoencoderOutlierDetector(model).fit(X)
+        >>> bool(detector.score_samples(X[:1]) > detector.score_samples(X[:1] + 10))
+        True
         """
         check_is_fitted(self)
         if getattr(X, "ndim", 2) == 2:  # else the model says what is wrong
@@ -156,6 +191,30 @@ class AutoencoderOutlierDetector(
         -------
         decision : ndarray of shape (n_samples,)
             Below 0 for outliers.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+
+        ValueError
+            If X is not valid, or has other features than :meth:`fit` has seen.
+
+        See Also
+        --------
+        score_samples : The score itself.
+        predict : Its sign.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAETransformer
+        >>> from sklearn_daae.outliers import AutoencoderOutlierDetector
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAETransformer(2, max_epochs=10, random_state=0)
+        >>> detector = AutoencoderOutlierDetector(model).fit(X)
+        >>> bool(detector.decision_function(X[:1] + 10) < 0)
+        True
         """
         return self.score_samples(X) - self.offset_
 
@@ -171,6 +230,29 @@ class AutoencoderOutlierDetector(
         -------
         labels : ndarray of shape (n_samples,)
             -1 for outliers, 1 for the rest.
+
+        Raises
+        ------
+        NotFittedError
+            If the detector is not fitted.
+
+        ValueError
+            If X is not valid, or has other features than :meth:`fit` has seen.
+
+        See Also
+        --------
+        decision_function : By how much they are.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn_daae import DAETransformer
+        >>> from sklearn_daae.outliers import AutoencoderOutlierDetector
+        >>> X, _ = load_iris(return_X_y=True)
+        >>> model = DAETransformer(2, max_epochs=10, random_state=0)
+        >>> detector = AutoencoderOutlierDetector(model).fit(X)
+        >>> detector.predict(X[:3] + 10)
+        array([-1, -1, -1])
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 

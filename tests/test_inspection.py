@@ -213,6 +213,10 @@ def test_image_shape_is_checked(model, X):
         ReconstructionDisplay.from_estimator(model, X, image_shape=(1, 9, 9))
     with pytest.raises(ValueError, match=r"image_shape=\(8, 8\) must be"):
         SampleDisplay.from_estimator(model, image_shape=(8, 8))
+    with pytest.raises(ValueError, match=r"image_shape=\(1, 9, 9\) .* the 64 features"):
+        ReconstructionDisplay(X[:2], X[:2], image_shape=(1, 9, 9)).plot()
+    with pytest.raises(ValueError, match=r"codes of shape \(2, 64\) must be .* 2\)"):
+        LatentSpaceDisplay(X[:2]).plot()
     with pytest.raises(ValueError, match=r"image_shape=\(4, 4, 4\) must be .*RGB"):
         SampleDisplay.from_estimator(model, image_shape=(4, 4, 4))
 

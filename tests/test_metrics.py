@@ -415,7 +415,7 @@ def test_scorers_of_metrics_of_your_own(fitted, X):
     )
     nameless = EstimatorScorer(partial(prior_distance, random_state=0))
     assert "prior_distance" in repr(nameless)
-    with pytest.raises(TypeError, match="random_sate"):
+    with pytest.raises(TypeError, match=r"metric=<function prior_.*'random_sate'"):
         EstimatorScorer(prior_distance, random_sate=0)
 
 

@@ -145,10 +145,20 @@ def fetch_celeba(
         If a file is missing, cannot be downloaded, or is damaged.
 
     ValueError
-        If the split has no such subset.
+        If a parameter is not valid, such as a `dtype` that there is not, or the split
+        has no such subset.
+
+    TypeError
+        If `trusted_files` holds anything but names.
 
     ImportError
         If Pillow is missing, which reads the pictures.
+
+    See Also
+    --------
+    fetch_mnist : Handwritten digits.
+    fetch_omniglot : Handwritten characters of 50 alphabets.
+    fetch_sprites : Animated characters.
 
     Notes
     -----

@@ -126,6 +126,18 @@ def fetch_mnist(
     OSError
         If a file is missing, cannot be downloaded, or is damaged.
 
+    ValueError
+        If a parameter is not valid, such as a subset or a `dtype` that there is not.
+
+    TypeError
+        If `trusted_files` holds anything but names.
+
+    See Also
+    --------
+    fetch_celeba : Faces.
+    fetch_omniglot : Handwritten characters of 50 alphabets.
+    fetch_sprites : Animated characters.
+
     Notes
     -----
     The first call decodes the images into the cache: the folder that the environment

@@ -128,8 +128,20 @@ def fetch_omniglot(
     OSError
         If a file is missing, cannot be downloaded, or is damaged.
 
+    ValueError
+        If a parameter is not valid, such as a subset or a `dtype` that there is not.
+
+    TypeError
+        If `trusted_files` holds anything but names.
+
     ImportError
         If Pillow is missing, which reads the drawings.
+
+    See Also
+    --------
+    fetch_celeba : Faces.
+    fetch_mnist : Handwritten digits.
+    fetch_sprites : Animated characters.
 
     Notes
     -----

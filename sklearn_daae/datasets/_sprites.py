@@ -153,8 +153,20 @@ def fetch_sprites(
     OSError
         If the archive is missing, cannot be downloaded, or is damaged.
 
+    ValueError
+        If a parameter is not valid, such as a subset or a `dtype` that there is not.
+
+    TypeError
+        If `trusted_files` holds anything but names.
+
     ImportError
         If h5py is missing, which reads the published archive.
+
+    See Also
+    --------
+    fetch_celeba : Faces.
+    fetch_mnist : Handwritten digits.
+    fetch_omniglot : Handwritten characters of 50 alphabets.
 
     Notes
     -----

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # matplotlib is optional
 class LatentSpaceDisplay:
     """Encodings in two dimensions, coloured by class.
 
-    It is recommended to use `from_estimator`.
+    It is recommended to use :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -43,6 +43,11 @@ class LatentSpaceDisplay:
 
     collections_ : list of matplotlib PathCollection
         The points: one collection per class.
+
+    See Also
+    --------
+    PriorMatchDisplay : Draws codes beside draws from the prior.
+    sklearn_daae.DAAETransformer.transform : Gives codes.
 
     Examples
     --------
@@ -85,11 +90,29 @@ class LatentSpaceDisplay:
         Returns
         -------
         display : LatentSpaceDisplay
+            This display, with its attributes `ax_` and `figure_`.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        ValueError
+            If `codes` are not of two dimensions.
+
+        TypeError
+            If `ax` is none of matplotlib's.
         """
         plt = import_pyplot(type(self))
         axes = make_axes(self, ax)
         style = {"s": 8, "alpha": 0.7, "linewidths": 0}
         codes = np.asarray(self.codes)
+        if codes.ndim != 2 or codes.shape[1] != 2:
+            raise ValueError(
+                f"codes of shape {codes.shape} must be of shape (n_samples, 2) to be "
+                "drawn in a plane. Give two of their components, or use "
+                "from_estimator, which takes their first principal components."
+            )
         y = None if self.y is None else column_or_1d(self.y)
         classes = np.unique([] if y is None else y)
         if y is None:
@@ -162,6 +185,23 @@ class LatentSpaceDisplay:
         Returns
         -------
         display : LatentSpaceDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If X is not valid, `y` has another length, or codes have one component
+            alone.
+
+        TypeError
+            If `estimator` neither is nor holds a model of this package, or
+            `corrupt` is no bool, or `ax` is none of matplotlib's.
         """
         import_pyplot(cls)  # before the work
         check_flag("corrupt", corrupt)
@@ -186,7 +226,7 @@ class PriorMatchDisplay:
     """Histograms of encodings, of encodings of corrupted data, and of the prior.
 
     The paper's Figure 2: the encodings of an iDAAE should follow the prior, those of a
-    DAAE do so for corrupted data. It is recommended to use `from_estimator`.
+    DAAE do so for corrupted data. It is recommended to use :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -209,6 +249,11 @@ class PriorMatchDisplay:
 
     patches_ : dict of str to list of matplotlib Patch
         The histograms, by name.
+
+    See Also
+    --------
+    sklearn_daae.metrics.prior_distance : Says in one number how far they are apart.
+    LatentSpaceDisplay : Draws codes by class.
 
     Examples
     --------
@@ -248,6 +293,18 @@ class PriorMatchDisplay:
         Returns
         -------
         display : PriorMatchDisplay
+            This display, with its attributes `ax_` and `figure_`.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        ValueError
+            If there are no such bins.
+
+        TypeError
+            If `ax` is none of matplotlib's.
         """
         axes = make_axes(self, ax)
         given = {
@@ -322,6 +379,24 @@ class PriorMatchDisplay:
         Returns
         -------
         display : PriorMatchDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If the model has no prior, as a DAE, X is not valid, or there is no such
+            component, or no such bins.
+
+        TypeError
+            If `estimator` neither is nor holds a model of this package,
+            `component` is no integer, `corrupt` is no bool, or `ax` is none of
+            matplotlib's.
         """
         import_pyplot(cls)  # before the work
         check_flag("corrupt", corrupt)
@@ -332,7 +407,10 @@ class PriorMatchDisplay:
             last = model._n_features_out - 1
             check_number("component", component, least=0)
             if component > last:
-                raise ValueError(f"component={component!r} must be at most {last}.")
+                raise ValueError(
+                    f"component={component!r} must be at most {last}: components are "
+                    "counted from 0."
+                )
         ask, rows = model._trained, model._rows(X)
         codes = ask.encode(rows, draw=True, random_state=seeds[1])
         prior = ask.draw_prior(len(codes), seeds[0])

@@ -42,13 +42,25 @@ class GridDisplay:
         Returns
         -------
         display : object
-            This display.
+            This display, with its attributes `ax_` and `figure_`.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        ValueError
+            If `image_shape` is not that of the samples.
+
+        TypeError
+            If `ax` is none of matplotlib's.
         """
         X, title, row_labels, column_labels = self._cells()
         n_rows, n_columns, _ = X.shape
         if self.image_shape is None:
             figsize = 1.3 * n_columns + 0.8, 1.0 * n_rows + 0.8
         else:
+            _check_drawable(self.image_shape, X.shape[2])
             _, height, width = self.image_shape
             cell = max(0.3, min(0.9, 9 / n_columns))
             figsize = cell * n_columns + 0.8, cell * n_rows * height / width + 0.8
@@ -119,13 +131,18 @@ def shape_to_draw(image_shape, model):
     if image_shape is None:
         own = model.image_shape
         return None if own is None or own[0] not in (1, 3) else tuple(own)
+    _check_drawable(image_shape, model.n_features_in_)
+    return tuple(image_shape)
+
+
+def _check_drawable(image_shape, n_features):
+    """Refuse a shape that is not that of so many features, or cannot be drawn."""
     check_image_shape(image_shape)
-    if math.prod(image_shape) != model.n_features_in_ or image_shape[0] not in (1, 3):
+    if math.prod(image_shape) != n_features or image_shape[0] not in (1, 3):
         raise ValueError(
             f"image_shape={image_shape!r} must be (channels, height, width) of the "
-            f"{model.n_features_in_} features, with 1 channel (grey) or 3 (RGB)."
+            f"{n_features} features, with 1 channel (grey) or 3 (RGB)."
         )
-    return tuple(image_shape)
 
 
 def range_of(model, X):

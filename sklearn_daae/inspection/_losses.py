@@ -32,6 +32,10 @@ class LossCurveDisplay:
     lines_ : list of matplotlib Line2D
         One per loss.
 
+    See Also
+    --------
+    sklearn_daae.DAAETransformer : Has `history_` and `loss_curve_`.
+
     Examples
     --------
     >>> import numpy as np
@@ -60,6 +64,15 @@ class LossCurveDisplay:
         Returns
         -------
         display : LossCurveDisplay
+            This display, with its attributes `ax_` and `figure_`.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        TypeError
+            If `ax` is none of matplotlib's.
         """
         axes = make_axes(self, ax)
         self.lines_: list = []
@@ -105,6 +118,19 @@ class LossCurveDisplay:
         Returns
         -------
         display : LossCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        NotFittedError
+            If the model is not fitted.
+
+        TypeError
+            If `estimator` neither is nor holds a model of this package, or `ax` is
+            none of matplotlib's.
         """
         model, _ = find_autoencoder(estimator, None)
         return cls(model.history_, name=name).plot(ax)

@@ -24,9 +24,7 @@ if TYPE_CHECKING:  # matplotlib is optional
 class ReconstructionDisplay(GridDisplay):
     """Samples, what the corruption makes of them, and their reconstructions.
 
-    One column per sample.
-
-    It is recommended to use `from_estimator`.
+    One column per sample. It is recommended to use :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -56,6 +54,11 @@ class ReconstructionDisplay(GridDisplay):
 
     lines_ : list of matplotlib Line2D
         The lines, where there is no `image_shape`.
+
+    See Also
+    --------
+    SampleDisplay : Draws new samples.
+    sklearn_daae.DAAETransformer.reconstruct : Gives reconstructions.
 
     Examples
     --------
@@ -141,6 +144,24 @@ class ReconstructionDisplay(GridDisplay):
         Returns
         -------
         display : ReconstructionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If X is not valid, `n_samples` is below 1, or `image_shape` is not that of
+            the rows.
+
+        TypeError
+            If `estimator` neither is nor holds a model of this package,
+            `n_samples` is no integer, `corrupt` is no bool, or `ax` is none of
+            matplotlib's.
         """
         import_pyplot(cls)  # before the work
         check_number("n_samples", n_samples, least=1)
@@ -168,9 +189,8 @@ class ReconstructionDisplay(GridDisplay):
 class SampleDisplay(GridDisplay):
     """Samples drawn from a model, or states of the Markov chains they come from.
 
-    Samples in a block; chains in a row each, from left to right.
-
-    It is recommended to use `from_estimator`.
+    Samples in a block; chains in a row each, from left to right. It is recommended to
+    use :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -198,6 +218,11 @@ class SampleDisplay(GridDisplay):
 
     lines_ : list of matplotlib Line2D
         The lines, where there is no `image_shape`.
+
+    See Also
+    --------
+    ReconstructionDisplay : Draws reconstructions of data.
+    sklearn_daae.DAAETransformer.sample : Gives samples.
 
     Examples
     --------
@@ -289,6 +314,24 @@ class SampleDisplay(GridDisplay):
         Returns
         -------
         display : SampleDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If `steps` is empty or has a negative number, `n_samples` is below 1, both
+            `X` and `Z` are given or one of them is not valid, or `image_shape` is not
+            that of the rows.
+
+        TypeError
+            If `estimator` neither is nor holds a model of this package,
+            `n_samples` or a step is no integer, or `ax` is none of matplotlib's.
         """
         import_pyplot(cls)  # before the work
         model, X = find_autoencoder(estimator, X)
@@ -325,7 +368,7 @@ class SampleDisplay(GridDisplay):
 class InterpolationDisplay(GridDisplay):
     """What lies between two samples: codes on a straight line between theirs, decoded.
 
-    It is recommended to use `from_estimator`.
+    It is recommended to use :meth:`from_estimator`.
 
     Parameters
     ----------
@@ -349,6 +392,11 @@ class InterpolationDisplay(GridDisplay):
 
     lines_ : list of matplotlib Line2D
         The lines, where there is no `image_shape`.
+
+    See Also
+    --------
+    SampleDisplay : Draws new samples.
+    LatentSpaceDisplay : Draws codes.
 
     Examples
     --------
@@ -419,6 +467,23 @@ class InterpolationDisplay(GridDisplay):
         Returns
         -------
         display : InterpolationDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+
+        NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If not two rows of `X` or two codes `Z` are given, or not valid ones,
+            `n_points` is below 2, or `image_shape` is not that of the rows.
+
+        TypeError
+            If `estimator` neither is nor holds a model of this package,
+            `n_points` is no integer, or `ax` is none of matplotlib's.
         """
         import_pyplot(cls)  # before the work
         check_number("n_points", n_points, least=2)
