@@ -1,0 +1,33 @@
+"""What the gallery of examples shows, and in which order."""
+
+# Read by `conf.py`, and by the tests.
+ORDER = [
+    "plot_digits_pipeline.py",
+    "plot_denoising.py",
+    "plot_sampling.py",
+    "plot_interpolation.py",
+    "plot_priors.py",
+    "plot_choosing_m.py",
+    "plot_grid_search.py",
+    "plot_ensemble.py",
+    "plot_anomaly_detection.py",
+    "plot_missing_values.py",
+    "plot_weights.py",
+    "plot_time_series.py",
+    "plot_text.py",
+    "plot_fine_tuning.py",
+    "plot_mnist.py",
+    "plot_omniglot.py",
+    "plot_sprites.py",
+    "plot_celeba.py",
+    "grid_on_a_cluster.py",
+]
+
+# These download what is not there, or cannot be downloaded by a script. The site shows
+# them without running them.
+OF_DATA_SETS = [
+    "plot_mnist.py",
+    "plot_omniglot.py",
+    "plot_sprites.py",
+    "plot_celeba.py",
+]
