@@ -59,6 +59,10 @@ for name, load in data.items():
 # %%
 # Beside each other, and what was filled in the digits
 # ----------------------------------------------------
+# Of digits with a tenth missing the neighbours are the best, and of breast cancer with
+# up to three tenths the linear :class:`~sklearn.impute.IterativeImputer`. The
+# autoencoder is the best on wine, and on all three where half of the values are
+# missing. Below, the filled digits are its own.
 
 fig = plt.figure(figsize=(10, 7), layout="constrained")
 top, bottom = fig.subfigures(2, 1)
