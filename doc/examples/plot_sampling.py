@@ -54,8 +54,8 @@ for t in steps:
 # Chains, from left to right
 # --------------------------
 # Each row on the left is one chain, from x(0), the decoded draw from the prior. The
-# first step gains most, which is why it is the default; later ones gain nothing that
-# the standard errors would not cover.
+# first step gains most, and is the default; what later ones gain lies within the
+# standard errors.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(9, 4), layout="constrained", width_ratios=[1, 1.2]
