@@ -3,7 +3,7 @@ Between two digits
 ==================
 
 Codes on the straight line between those of two digits, decoded: where the codes follow
-a prior without gaps, what lies between two digits looks like a digit, too. Beside them,
+a prior without gaps, most of what lies between two digits looks like a digit, too. And
 how the training went: a discriminator that tells codes from draws of the prior no
 better than by chance has a loss of 2 log 2, and codes that follow the prior are no
 further from its draws than other draws are.
@@ -30,8 +30,9 @@ model = DAAETransformer(
 # %%
 # Five pairs of digits
 # --------------------
-# The first two of the data set, the next two, and so on. Half-way some images are a
-# digit of a third kind, and a few are a blend of two.
+# The first two of the data set, the next two, and so on. A two bends into a three, and
+# an eight opens into a nine; between nought and one, and between six and seven, there
+# are one or two pale blends.
 
 figure, axes = plt.subplots(5, 1, figsize=(6, 4), layout="constrained")
 for ax, pair in zip(axes, np.arange(10).reshape(5, 2), strict=True):
@@ -50,6 +51,7 @@ plt.show()
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 LossCurveDisplay.from_estimator(model, ax=ax)
 ax.axhline(2 * np.log(2), color="0.8", zorder=0)
+ax.legend(loc="center right")
 plt.show()
 
 last = model.history_[-1]
