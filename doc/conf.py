@@ -65,7 +65,7 @@ run = [name for name in gallery.ORDER if gallery.can_run(name, data_home)]
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
-    "filename_pattern": r"[\\/](" + "|".join(run) + r")$",
+    "filename_pattern": "|".join(run).replace(".", r"\."),
     "within_subsection_order": "gallery.in_order",
     "reference_url": {"sklearn_daae": None},
     "backreferences_dir": "reference/examples",

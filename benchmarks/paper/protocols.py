@@ -132,9 +132,11 @@ def to_tune():
         "fixed": {"corruption_level": "fixed"},
         "wide": wide,
         "deep": DEEP,
+        "deeper": {name: (1000,) * 4 for name in DEEP},
     }
     for name, settings in variants.items():
         models[f"DAAE-weight0.3-{name}"] = samples | settings
+    models["DAAE-weight1.0-deep"] = {"adversarial_weight": 1.0, **DEEP}
     models |= {"DAAE-moved": MOVED, "DAAE-moved-deep": MOVED | DEEP}
     models["DAAE-separate"] = {"update": "separate"}
     return {

@@ -3,11 +3,12 @@ Finding what does not belong, by score_samples
 ==============================================
 
 Trained on samples of one kind, an autoencoder reconstructs others badly:
-`score_samples` is minus the squared error of each row. Here are digits, of which each
-in turn is not seen in training; beside it, PCA's likelihood and scikit-learn's
-isolation forest; and of the last one what `AutoencoderOutlierDetector` calls outliers.
-(On tables of few features the forest can be better than the error, and as good as the
-detector: see `doc/value.md`.)
+:meth:`~sklearn_daae.DAAETransformer.score_samples` is minus the squared error of each
+row. Here are digits, of which each in turn is not seen in training; beside it, PCA's
+likelihood and scikit-learn's isolation forest; and of the last one what
+:class:`~sklearn_daae.outliers.AutoencoderOutlierDetector` calls outliers. On tables of
+few features the forest can be better than the error, and as good as the detector:
+:doc:`/value` has the comparison.
 """
 
 import matplotlib.pyplot as plt
@@ -30,6 +31,8 @@ detectors = {
 }
 
 # %%
+# How well each score tells
+# -------------------------
 # Areas under the ROC curve: of all pairs of a digit that was seen and one that was not,
 # how many a score puts in their order.
 
@@ -45,9 +48,12 @@ for digit in range(10):
 print("mean      " + "  ".join(f"{np.mean(areas[name]):16.3f}" for name in detectors))
 
 # %%
-# The detector is one as scikit-learn has them. A tenth of its training rows are beyond
-# its line; and of others more, which the model has not seen. So here the line is drawn
-# where a tenth of rows held out are.
+# Where to draw the line
+# ----------------------
+# The detector has the interface of scikit-learn's own: ``contamination=0.1`` puts a
+# tenth of its training rows beyond its threshold. Of rows that the model has not seen
+# more are beyond it, since it reconstructs its training rows better. So here the
+# threshold is set on rows that were held out.
 
 X_fit, X_held_out = train_test_split(X_train[y_train != 9], random_state=0)
 detector = AutoencoderOutlierDetector(DAAETransformer(10), random_state=0).fit(X_fit)
@@ -57,7 +63,11 @@ print(f"{is_beyond[y_test == 9].mean():.0%} of the nines are called outliers, ",
 print(f"and {is_beyond[y_test != 9].mean():.0%} of the digits that were seen")
 
 # %%
-# The errors of the last one, of nines.
+# All ten digits, and the errors behind one of them
+# -------------------------------------------------
+# On the left, one column for each digit that was left out. On the right, the errors of
+# the model that has not seen a nine: most nines have larger ones than most other
+# digits, and where the two overlap no threshold parts them.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 for name, marker in zip(areas, "o^s", strict=True):
@@ -72,4 +82,4 @@ for label, which in {"seen": ~is_anomaly, "nines": is_anomaly}.items():
 right.set(xscale="log", xlabel="squared error of the reconstruction", ylabel="density")
 right.set_title("DAAE: what score_samples tells")
 right.legend()
-figure.savefig("anomaly_detection.png", dpi=150)
+plt.show()

@@ -2,9 +2,10 @@
 CelebA: faces with attributes
 =============================
 
-`fetch_celeba` gives the aligned faces at 64 x 64, and forty attributes of each. Their
-terms forbid passing them on, so this script is where to see them: eight faces with each
-of six attributes of the paper.
+:func:`~sklearn_daae.datasets.fetch_celeba` gives the aligned faces at 64 x 64, and
+forty attributes of each. Their terms forbid passing them on, so there is no picture
+here. The script draws eight faces with each of six attributes of the paper, for those
+who have the data.
 """
 
 import matplotlib.pyplot as plt
@@ -16,7 +17,9 @@ faces = fetch_celeba(subset="test", dtype="uint8")
 print("data", faces.data.shape, faces.data.dtype)
 
 # %%
-# One row for each attribute.
+# One row for each attribute
+# --------------------------
+# ``target`` has a column of 0 and 1 for each of ``target_names``.
 
 names = ["Bangs", "Blond_Hair", "Male", "Mouth_Slightly_Open", "Wavy_Hair"]
 names.append("Wearing_Hat")
@@ -31,4 +34,4 @@ ax.imshow(np.concatenate(rows))
 ax.set_xticks([])
 ax.set_yticks(64 * np.arange(6) + 32, [name.replace("_", " ") for name in names])
 ax.set_title("CelebA, test set")
-figure.savefig("celeba.png", dpi=150)
+plt.show()

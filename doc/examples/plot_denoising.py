@@ -2,8 +2,9 @@
 Taking noise away
 =================
 
-A DAAE is trained on clean digits that it corrupts itself; `reconstruct` then cleans
-digits with real noise. Beside it, a PCA of as many components.
+A DAAE is trained on clean digits that it corrupts itself;
+:meth:`~sklearn_daae.DAAETransformer.reconstruct` then cleans digits that come with
+noise. Beside it, a PCA of as many components.
 """
 
 import matplotlib.pyplot as plt
@@ -26,13 +27,19 @@ model = DAAETransformer(
 ).fit(X_train)
 pca = PCA(16).fit(X_train)
 
-figure, (left, right) = plt.subplots(
-    1, 2, figsize=(10, 3), layout="constrained", width_ratios=[1.7, 1]
-)
+# %%
+# What it makes of noise
+# ----------------------
+# Digits that the model has not seen; the same with noise; and what it makes of that.
+# The strokes come back, softer than they were. Where noise has covered most of a
+# stroke, what comes back may be another digit.
+
+figure, ax = plt.subplots(figsize=(8, 2.2), layout="constrained")
 ReconstructionDisplay.from_estimator(
-    model, X_test, n_samples=12, random_state=0, ax=left, cmap="gray_r"
+    model, X_test, n_samples=12, random_state=0, ax=ax, cmap="gray_r"
 )
-left.set_title("Digits that the DAAE has not seen")
+ax.set_title("Digits that the DAAE has not seen")
+plt.show()
 
 # %%
 # How much noise it takes
@@ -51,17 +58,18 @@ for level in levels:
     }
     for name, X_hat in cleaned.items():
         errors[name].append(((X_hat - X_test) ** 2).mean())
-for name, values in errors.items():
-    right.plot(levels, values, label=name)
-right.axvline(model.sigma, color="0.8", zorder=0)
-right.set(
-    xlabel="noise (trained for: grey line)", ylabel="squared error", ylim=(0, 0.1)
-)
-right.legend(
-    loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, frameon=False, columnspacing=1
-)
-figure.savefig("denoising.png", dpi=150)
-
 print("noise   " + "   ".join(f"{name:>16}" for name in errors))
 for i, level in enumerate(levels):
     print(f"{level:.1f}     " + "   ".join(f"{errors[n][i]:16.4f}" for n in errors))
+
+# %%
+# Digits with hardly any noise are best left alone: sixteen numbers cannot hold all of
+# them. From there on the DAAE is better than both, by more the more noise there is.
+
+figure, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
+for name, values in errors.items():
+    ax.plot(levels, values, label=name)
+ax.axvline(model.sigma, color="0.8", zorder=0)
+ax.set(xlabel="noise (trained for: grey line)", ylabel="squared error", ylim=(0, 0.1))
+ax.legend()
+plt.show()

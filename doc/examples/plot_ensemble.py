@@ -3,7 +3,7 @@ Ten seeds, trained as one, and their codes side by side
 =======================================================
 
 What a picture of two-dimensional codes shows, it should show in several trainings.
-`fit_together` trains five of each kind in about half of the time that they take one by
+:func:`~sklearn_daae.model_selection.fit_together` trains five of each of two kinds as
 one. At the defaults the seeds agree: for few rows, networks begin as their principal
 components (the option "shortcut"). Without that, each seed lays the digits out in its
 own way, and five of them side by side tell a classifier more than any of them alone. If
@@ -24,6 +24,11 @@ from sklearn_daae.model_selection import fit_together
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 
+# %%
+# Ten trainings as one
+# --------------------
+# The ten together take less time than ten times what one takes.
+
 start = perf_counter()
 DAAETransformer(2, random_state=0).fit(X_train)
 of_one = perf_counter() - start
@@ -42,7 +47,10 @@ of_all = perf_counter() - start
 print(f"one model {of_one:.1f} s, the ten together {of_all:.1f} s")
 
 # %%
-# How well an `SVC` tells test digits apart, by codes of one model, and of five.
+# What codes of two numbers tell
+# ------------------------------
+# How well a classifier tells test digits apart by the codes of one model, and by those
+# of five side by side.
 
 
 def accuracy(members):
@@ -61,7 +69,10 @@ large = DAAETransformer(10, random_state=0).fit(X_train)
 print(f"one of as many components: {accuracy([large]):.1%}")
 
 # %%
-# The codes of the test digits, a colour for each of 0 to 9.
+# The codes of the test digits
+# ----------------------------
+# A colour for each of 0 to 9. In the first row every seed has each digit in the same
+# place; what lies where in the second is an accident of the seed.
 
 figure, axes = plt.subplots(2, 5, figsize=(11, 4.8), layout="constrained")
 for row, (name, members) in zip(axes, models.items(), strict=True):
@@ -71,4 +82,4 @@ for row, (name, members) in zip(axes, models.items(), strict=True):
         ax.set(title=f"seed {model.random_state}", xticks=[], yticks=[])
         ax.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal")
 figure.legend(*dots.legend_elements(), loc="outside right center")
-figure.savefig("ensemble.png", dpi=150)
+plt.show()

@@ -2,10 +2,16 @@
 Omniglot: characters of fifty alphabets
 =======================================
 
-`fetch_omniglot` gives the paper's three subsets: training and testing drawings of the
-same characters, and an evaluation set of other alphabets. Here are characters of ten
-alphabets, each drawn by a different person.
+:func:`~sklearn_daae.datasets.fetch_omniglot` gives the paper's three subsets: training
+and testing drawings of the same characters, and an evaluation set of other alphabets.
+Here are twelve characters of each of ten alphabets, one drawing of each.
+
+.. image:: /images/gallery/omniglot.png
+   :alt: Drawings of twelve characters of each of ten alphabets
+   :width: 500px
 """
+
+# sphinx_gallery_thumbnail_path = 'images/gallery/omniglot.png'
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,8 +26,9 @@ for subset in ("train", "test", "evaluation"):
     )
 
 # %%
-# One row for each alphabet, every drawing in a frame of paper. Ink has the high values,
-# so the map is reversed.
+# One row for each alphabet
+# -------------------------
+# Ink has the high values, so the colour map is reversed.
 
 omniglot = fetch_omniglot(subset="evaluation", dtype="uint8")
 random = np.random.default_rng(0)
@@ -38,4 +45,4 @@ ax.set_xticks([])
 names = [omniglot.alphabet_names[alphabet] for alphabet in alphabets]
 ax.set_yticks(117 * np.arange(len(names)) + 58, [n.replace("_", " ") for n in names])
 ax.set_title("Omniglot, evaluation set")
-figure.savefig("omniglot.png", dpi=150, bbox_inches="tight")
+plt.show()

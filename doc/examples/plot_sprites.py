@@ -2,9 +2,10 @@
 Sprites: characters that move
 =============================
 
-`fetch_sprites` gives 178 frames of each of 672 characters, which are split, not their
-frames: the characters of the test set are never seen in training. Here are eight of
-them, one in each row, in every animation.
+:func:`~sklearn_daae.datasets.fetch_sprites` gives 178 frames of each of 672 characters,
+which are split, not their frames: the characters of the test set are never seen in
+training. The script draws eight of them, one in each row, in every animation. The
+figures are those of the Liberated Pixel Cup, and are not passed on here.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +19,9 @@ for name, values in zip(sprites.target_names, sprites.target.T, strict=True):
     print(f"{name:8} {len(np.unique(values))} values")
 
 # %%
-# The fourth frame of each animation, seen from the front and from the left; "hurt" is
+# One row for each character
+# --------------------------
+# The fifth frame of each animation, seen from the front and from the left; "hurt" is
 # drawn from the front alone.
 
 front, left = (sprites.view_names.index(name) for name in ("front", "left"))
@@ -48,4 +51,4 @@ ax.set_xticks(
 ax.set_yticks(60 * np.arange(8) + 30, characters)
 ax.set_ylabel("character")
 ax.set_title("Sprites, test set, from the front and from the left")
-figure.savefig("sprites.png", dpi=150)
+plt.show()

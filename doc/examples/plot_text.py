@@ -6,10 +6,8 @@ The texts are the docstrings of scikit-learn itself, and the labels the modules 
 they are from. Their tf-idf is a sparse matrix, which is made dense batch by batch.
 """
 
-import argparse
 import inspect
 from collections import Counter
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,12 +20,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.discovery import all_estimators, all_functions
 
 from sklearn_daae import DAETransformer
-
-parser = argparse.ArgumentParser(description="Encode texts.")
-parser.add_argument(
-    "--output", type=Path, default=Path("text.png"), help="where to put the figure"
-)
-output = parser.parse_args().output
 
 documented = [*all_estimators(), *all_functions()]
 modules = [found.__module__.split(".")[1] for _, found in documented]
@@ -49,8 +41,8 @@ print(f"{X.shape[0]} texts, {X.shape[1]} words, {X.nnz / np.prod(X.shape):.1%} o
 # How much of the module the codes tell
 # -------------------------------------
 # A linear classifier on codes of ten numbers, five folds. Of so few texts the codes are
-# level with those of a singular value decomposition; masking words is no better than
-# noise.
+# level with those of :class:`~sklearn.decomposition.TruncatedSVD`, which takes a
+# fraction of the time; masking words is no better than noise.
 
 models = {
     "TruncatedSVD": TruncatedSVD(10, random_state=0),
@@ -69,6 +61,9 @@ for name, model in models.items():
 # %%
 # The texts on a plane
 # --------------------
+# On the right, the codes of a second model, of two numbers. Most modules have a region
+# of their own, though none was told; "utils", which has something of everything, lies
+# in the middle.
 
 Z = DAETransformer(2, random_state=0).fit_transform(X)
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
@@ -79,4 +74,4 @@ for module in sorted(largest):
     right.scatter(*Z[y == module].T, s=8, label=module)
 right.legend(fontsize="x-small")
 right.set(title="Codes of two numbers", xlabel="z1", ylabel="z2")
-fig.savefig(output)
+plt.show()

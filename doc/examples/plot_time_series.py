@@ -7,23 +7,11 @@ them say when to stop, and neither the scale nor the networks know anything of t
 Later days are judged by how well they are reconstructed.
 """
 
-import argparse
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from sklearn_daae import DAETransformer
-
-parser = argparse.ArgumentParser(description="Find anomalies in a signal.")
-parser.add_argument(
-    "--output",
-    type=Path,
-    default=Path("time_series.png"),
-    help="where to put the figure",
-)
-output = parser.parse_args().output
 
 # %%
 # A signal of a year
@@ -63,6 +51,9 @@ print("days beyond the limit:", found, "faults:", faults)
 # %%
 # What it finds
 # -------------
+# The wire and the flutter stand out. The sensor that hangs does not: a flat day is
+# easier to reconstruct than any other, and its error is the *smallest* of all. What is
+# simpler than the training data needs a second limit, from below.
 
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(8, 5), layout="constrained")
 top.plot(hour[24 * 300 :] / 24, signal[24 * 300 :], lw=0.6)
@@ -71,4 +62,4 @@ bottom.semilogy(300 + np.arange(len(score)), score, "o-", ms=3)
 bottom.axhline(limit, color="tab:red", lw=1, label="1 in 1000 of the month before")
 bottom.legend()
 bottom.set(xlabel="day", ylabel="squared error")
-fig.savefig(output)
+plt.show()
