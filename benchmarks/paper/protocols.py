@@ -132,7 +132,7 @@ def to_tune():
         "fixed": {"corruption_level": "fixed"},
         "wide": wide,
         "deep": DEEP,
-        "deeper": {name: (1000,) * 4 for name in DEEP},
+        "deeper": dict.fromkeys(DEEP, (1000,) * 4),
     }
     for name, settings in variants.items():
         models[f"DAAE-weight0.3-{name}"] = samples | settings
