@@ -34,13 +34,18 @@ def test_every_mutant_can_be_made():
 
 
 def test_lower_bounds():
-    lowest = load("lower_bounds").lowest
-    requirements = ["numpy>=2.0", "torch>=2.11,<3", "dask[dataframe]>=2024.8"]
-    assert lowest([*requirements, "numpy>=2.0"], keep=["torch"]) == [
-        "numpy==2.0",
+    tool = load("lower_bounds")
+    requirements = ["torch>=2.11,<3", "dask>=2024.8", "dask[dataframe]>=2024.8"]
+    assert tool.lowest([*requirements, "torch>=2.11"]) == [
+        "torch==2.11",
+        "dask==2024.8",
         "dask[dataframe]==2024.8",
     ]
-    with pytest.raises(ValueError, match="has no lower bound"):
-        lowest(["numpy"])
-    with pytest.raises(ValueError, match="numpy has two lower bounds"):
-        lowest(["numpy>=2.0", "numpy>=2.1"])
+    with pytest.raises(ValueError, match="'numpy' has no lower bound"):
+        tool.lowest(["numpy"])
+    with pytest.raises(ValueError, match=r"numpy has two lower bounds: 2\.0 and 2\.1"):
+        tool.lowest(["numpy>=2.0", "numpy>=2.1"])
+    pins = tool.lowest(tool.of_project())  # each requirement has one
+    assert {tool.name_of(pin) for pin in pins} >= {"scikit-learn", "torch", "skorch"}
+    for path in tool.TESTS:
+        assert (TOOLS.parent / path).is_file()

@@ -94,10 +94,14 @@ def main():
         "folder", type=Path, help="where `python -m build` has put them"
     )
     parser.add_argument("first", nargs="*", help="requirements to be installed first")
+    parser.add_argument("--version", metavar="TAG", help="that the wheel is to have")
     arguments = parser.parse_args()
     (wheel,) = arguments.folder.resolve().glob("*.whl")
     (sdist,) = arguments.folder.resolve().glob("*.tar.gz")
     check_contents(wheel, sdist)
+    version = wheel.name.split("-")[1]
+    if arguments.version and arguments.version.removeprefix("v") != version:
+        raise SystemExit(f"{wheel.name} is not of {arguments.version}")
 
     # What the shell names would stand before what is installed.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
