@@ -115,7 +115,7 @@ MUTANTS = [
         OBJECTIVES,
         "spread > _ROOM * wanted",
         "spread > wanted / _ROOM",
-        "test_objectives::test_the_joint_update",
+        "test_objectives::test_codes_have_room_before_they_are_held_back",
     ),
     # The variational bound, and ALICE.
     Mutant(
