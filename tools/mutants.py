@@ -296,7 +296,7 @@ MUTANTS = [
         SCALING,
         'x * self._on(x, "scale") + self._on(x, "shift")',
         '(x + self._on(x, "shift")) * self._on(x, "scale")',
-        "test_base::test_score_is_minus_the_squared_reconstruction_error",
+        "test_scaling::test_features_of_several_units_are_learned",
     ),
     Mutant(
         SCALING,
