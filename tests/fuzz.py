@@ -13,7 +13,6 @@ import gzip
 import math
 import random
 import re
-import resource
 import shutil
 import sys
 import time
@@ -465,6 +464,10 @@ def _files(folder):
 
 
 def _peak_memory():
+    if sys.platform == "win32":  # does not tell
+        return 0
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -205,6 +204,7 @@ def test_a_power_cut(home, cache, monkeypatch):
 @pytest.fixture
 def limited():
     """Have no file grow beyond some bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource", reason="Windows limits no files")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
     yield

@@ -1,14 +1,11 @@
 """Progress bars and callbacks, skorch's and scikit-learn's."""
 
 import contextlib
-import fcntl
 import os
 import pickle
-import pty
 import struct
 import subprocess
 import sys
-import termios
 from copy import deepcopy
 
 import numpy as np
@@ -64,6 +61,10 @@ def test_progress_in_a_log_file(tmp_path):
 
 
 def test_progress_in_a_terminal():
+    pty = pytest.importorskip("pty", reason="Windows has none")
+    import fcntl
+    import termios
+
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
     command = [sys.executable, "-c", SCRIPT.format(verbose=1)]

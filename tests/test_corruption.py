@@ -265,7 +265,10 @@ def test_moved(shape):
     assert abs(images - X.reshape(images.shape)).mean() < 0.02
     settings["corruption"] = ("moved", {"shift": 0, "degrees": 0, "stretch": 0.2})
     sizes = corrupted(X, **settings).reshape(-1, *shape)[:, 0].sum(axis=(1, 2))
-    assert np.log(sizes / disc.sum()).std() > 0.1
+    growth = np.log(sizes / disc.sum()) / 2  # of the sides
+    assert 0.19 < growth.max() < 0.21
+    assert -0.21 < growth.min() < -0.19
+    assert growth.std() == pytest.approx(0.2 / np.sqrt(3), rel=0.1)
     assert make(DAAETransformer, **{**settings, "sigma": 0.5}).fit(X).n_epochs_ == 2
 
 

@@ -20,6 +20,7 @@ from sklearn_daae import (
 )
 from sklearn_daae._model.corruption import CORRUPTIONS
 from sklearn_daae._model.losses import BatchLoss, gaussian_kl_divergence
+from sklearn_daae._model.objectives import _widening
 from sklearn_daae._model.priors import PRIORS
 from sklearn_daae.metrics import prior_distance
 
@@ -384,6 +385,24 @@ def test_the_joint_update(
         torch.testing.assert_close(
             weight.double(), expected[name], rtol=1e-4, atol=2e-5, msg=name
         )
+
+
+@pytest.mark.parametrize(
+    ("variance", "is_held_back"), [(0.9, False), (1.1, False), (1.3, True)]
+)
+def test_codes_have_room_before_they_are_held_back(variance, is_held_back):
+    """They may have 1.2 times the variance of the prior's draws."""
+    z_real, noise = torch.randn(
+        (2, 50, 3), generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    z = variance**0.5 * (z_real - z_real.mean(0)).roll(1, dims=0)
+    gradient = 0.1 * noise - z  # down it, codes become wider
+    left = gradient - _widening(gradient, z, z_real)
+    if is_held_back:
+        torch.testing.assert_close((left * z).sum(0), torch.zeros(3, dtype=z.dtype))
+    else:
+        torch.testing.assert_close(left, gradient)
+    assert not _widening(-gradient, z, z_real).any()  # narrower they may become
 
 
 @pytest.mark.parametrize("prior", ["uniform", "ring", scipy.stats.laplace()])

@@ -46,6 +46,21 @@ def test_images_of_two_tones_stay_as_they_are(X):
     np.testing.assert_array_equal(weights(model), weights(unscaled))
 
 
+def test_images_of_two_tones_may_be_bright(X):
+    model = make(DAAETransformer).fit(1 - X)
+    assert model.scaling_.kind is None
+    assert model.reconstruction_loss_ == "bce"
+
+
+def test_contrast_is_that_of_what_networks_see(X):
+    def loss(pixels):
+        model = make(DAAETransformer, input_range=(0, 255))
+        return model.fit(pixels.astype(np.uint8)).reconstruction_loss_
+
+    assert loss(255 * X) == "bce"
+    assert loss(110 + 20 * X) == "mse"
+
+
 def test_images_of_another_range_share_a_scale():
     X = load_digits().data[:300]
     scaling = make(DAAETransformer).fit(X).scaling_
