@@ -94,11 +94,11 @@ def at_defaults(models, epochs=10):
 
 # Images moved, turned, scaled and sheared a little.
 MOVED = {"corruption": "moved", "image_shape": (1, 28, 28)}
-# A hidden layer more than the default.
-DEEP = {
-    "encoder_layer_sizes": (1000, 1000, 1000),
-    "decoder_layer_sizes": (1000, 1000, 1000),
-}
+# A hidden layer more than the default, and two.
+DEEP, DEEPER = (
+    {f"{part}_layer_sizes": (1000,) * n for part in ("encoder", "decoder")}
+    for n in (3, 4)
+)
 
 
 def tuned_for_mnist():
@@ -115,7 +115,7 @@ def tuned_for_mnist():
         models[f"{name}_features"] = kind(10, max_epochs=40, **MOVED)
         models[f"{name}_reconstruction"] = kind(10, max_epochs=40)
     for name, kind in {"AAE": AAETransformer, **kinds}.items():
-        settings = {"adversarial_weight": 0.3, "max_epochs": 100, **DEEP}
+        settings = {"adversarial_weight": 0.3, "max_epochs": 25, **DEEPER}
         models[f"{name}_samples"] = kind(10, **settings)
     return models
 
@@ -132,7 +132,7 @@ def to_tune():
         "fixed": {"corruption_level": "fixed"},
         "wide": wide,
         "deep": DEEP,
-        "deeper": dict.fromkeys(DEEP, (1000,) * 4),
+        "deeper": DEEPER,
     }
     for name, settings in variants.items():
         models[f"DAAE-weight0.3-{name}"] = samples | settings
