@@ -296,7 +296,7 @@ def test_the_api_has_its_defaults(Estimator):
     if Estimator not in (AAETransformer, VAETransformer, ALICETransformer):
         expected |= {"sigma": 0.5, "corruption": "gaussian"}
         expected |= {"corruption_level": "mixed"}
-    if Estimator is not DAETransformer:
+    if not issubclass(Estimator, DAETransformer):
         expected |= {"prior": "normal"}
     if Estimator in VARIATIONAL:
         expected |= {"beta": 1.0}

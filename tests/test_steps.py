@@ -161,7 +161,8 @@ class TwoViews(DenoisingObjective):
     """A loss that passes each network twice: of a corruption, and of another."""
 
     def step(self, x, *, module, criterion, generator, minimise):
-        x_tilde, other = self.corruption(x, generator, n_draws=2).chunk(2)
+        both = self.corruption(x, generator, n_draws=2, in_training=True)
+        x_tilde, other = both.chunk(2)
         z, z_other = module.encoder(x_tilde), module.encoder(other)
         loss = criterion(module.decoder(z).float(), x)
         loss = loss + criterion(module.decoder(z_other).float(), x)
