@@ -220,7 +220,7 @@ def table5(records):
     models, paper = models_of("table5", "mnist"), of_steps(numbers)
     own = {
         "defaults": likelihoods("", (0, 1)),
-        "samples": likelihoods("", (0, 1), "fine_log_likelihood"),
+        "samples": likelihoods("", (0, 1, 5), "fine_log_likelihood"),
     }
     return table(records, "mnist", models, columns, paper, own)
 
@@ -308,7 +308,7 @@ def tuning(records):
     columns = {
         "accuracy": number(("classification", "gamma='scale'"), 2),
         "squared error": number(("reconstruction", "mean"), 4),
-        **likelihoods("", (0, 1)),
+        **likelihoods("", (0, 1, 5)),
     }
     models = [
         name

@@ -24,7 +24,7 @@ def training_of(record):
     protocol = protocols()[record["dataset"]]
     words = f"{record['epochs']} epochs"
     whole = protocol.epochs_of(record["model"])
-    if record["epochs"] != whole:
+    if record["epochs"] < whole:
         words = f"{record['epochs']} of {whole} epochs"
     changes = protocol.changes(record["model"], record["settings"])
     if changes:
