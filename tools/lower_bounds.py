@@ -23,11 +23,10 @@ BOUND = re.compile(r"(?P<name>[\w.-]+)(?P<extras>\[[\w,-]+\])?>=(?P<version>[\w.
 # Not those that build the documentation or draw the benchmarks' charts.
 EXTRAS = ["cluster", "data", "onnx", "plot", "test"]
 # Tools of the developers, of which any version will do.
-TOOLS = ["hypothesis", "mypy", "numpydoc", "pytest", "pytest-xdist", "ruff"]
-# scikit-learn's own checks are in the first three. Those of all of the package's
+TOOLS = ["hypothesis", "mypy", "numpydoc", "ruff"]
+# scikit-learn's own checks are in the first two. Those of all of the package's
 # estimators take minutes.
 TESTS = [
-    "tests/test_architecture.py",
     "tests/test_impute.py",
     "tests/test_outliers.py",
     "tests/test_array_api.py",
@@ -101,7 +100,7 @@ def main():
     if arguments.command == "install":
         install(arguments.folder, arguments.first)
     else:
-        python(arguments.folder, "-m", "pytest", "-q", *TESTS)
+        python(arguments.folder, "-m", "pytest", "-q", "-n", "2", *TESTS)
 
 
 if __name__ == "__main__":
