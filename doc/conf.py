@@ -3,7 +3,6 @@
 With `-D plot_gallery=0`, in half a minute and without the pictures of the examples.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -60,8 +59,7 @@ autodoc_typehints = "none"  # numpydoc's types say more
 numpydoc_show_class_members = False
 
 # The examples of the paper's data sets are run where these are at hand.
-data_home = Path(os.environ.get("SKLEARN_DAAE_DATA", "no such folder"))
-run = [name for name in gallery.ORDER if gallery.can_run(name, data_home)]
+run = filter(gallery.can_run, gallery.ORDER)
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",

@@ -1,5 +1,8 @@
 """What the gallery of examples shows, and in which order."""
 
+import os
+from pathlib import Path
+
 # Read by `conf.py`, and by the tests.
 ORDER = [
     "plot_digits_pipeline.py",
@@ -33,10 +36,12 @@ OF_DATA_SETS = [
 ]
 
 
-def can_run(name, data_home):
+def can_run(name):
     """Tell whether an example draws something, of data that are at hand."""
     if name in OF_DATA_SETS:
-        return (data_home / name[len("plot_") : -len(".py")]).is_dir()
+        home = os.environ.get("SKLEARN_DAAE_DATA")
+        data_set = name.removeprefix("plot_").removesuffix(".py")
+        return bool(home) and Path(home, data_set).is_dir()
     return name.startswith("plot_")
 
 

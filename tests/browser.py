@@ -66,69 +66,72 @@ def broken_links(site):
     return found
 
 
-def look(page, url, problems, picture=None):
-    """Open a page, note what is wrong with it, and return what it links to."""
+def watched(browser, size, inside, problems):
+    """Return an empty page that notes its errors, and asks for nothing outside."""
+    page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+
+    def refuse(route):  # the machine may have no network
+        problems.append(f"{page.url} asks for {route.request.url}")
+        route.abort()
+
+    def heard(message):
+        if message.type == "error":
+            problems.append(f"{page.url}: {message.text}")
+
+    page.route(lambda url: not url.startswith(inside), refuse)
+    page.on("console", heard)
+    page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
+    return page
+
+
+def look(page, url, picture, problems):
+    """Open a page, and note whether it is wider than the screen."""
     page.goto(url, wait_until="networkidle")
     width = page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
     if width > 1:
         problems.append(f"{url}: {width} pixels wider than the screen")
-    if picture:
-        page.screenshot(path=picture)
-    return page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.href)")
+    page.screenshot(path=picture)
+
+
+def first_click(page, inside):
+    """Return the pages of the site that a page links to."""
+    every = "[...document.querySelectorAll('a[href]')].map(a => a.href)"
+    links = {link.split("#")[0] for link in page.evaluate(every)}
+    return sorted(u for u in links if u.startswith(inside) and u.endswith(".html"))
+
+
+def search(page, inside, picture):
+    """Return what the search finds."""
+    page.goto(f"{inside}search.html?q={SOUGHT}", wait_until="networkidle")
+    page.wait_for_timeout(1000)
+    page.screenshot(path=picture)
+    results = page.locator("ul.search li a").all()
+    return [result.get_attribute("href") or "" for result in results]
 
 
 def in_browser(site, pictures):
     """Return what is wrong with the pages of the first click, and with the search."""
     from playwright.sync_api import sync_playwright
 
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Quiet, directory=os.fspath(site))
-    )
+    handler = partial(Quiet, directory=os.fspath(site))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     Thread(target=server.serve_forever, daemon=True).start()
-    home = f"http://127.0.0.1:{server.server_port}/index.html"
+    inside = f"http://127.0.0.1:{server.server_port}/"
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
     problems = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium)
-        for screen, (width, height) in WIDTHS.items():
-            page = browser.new_page(viewport={"width": width, "height": height})
-            # The machine may have no network: what is not ours is not asked for.
-            page.route(
-                lambda url: not url.startswith(home.removesuffix("index.html")),
-                lambda route: (
-                    problems.append(f"asks for {route.request.url}"),
-                    route.abort(),
-                ),
-            )
-            page.on(
-                "console",
-                lambda said: (
-                    problems.append(f"{page.url}: {said.text}")  # noqa: B023
-                    if said.type == "error"
-                    else None
-                ),
-            )
-            page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))  # noqa: B023
-            inside = home.removesuffix("index.html")
-            links = look(page, home, problems, pictures / f"{screen}-index.png")
-            first_click = {link.split("#")[0] for link in links}
-            first_click = {
-                link
-                for link in first_click
-                if link.startswith(inside) and link.endswith(".html")
-            }
-            for link in sorted(first_click):
-                name = link.removeprefix(inside).removesuffix(".html")
-                picture = pictures / f"{screen}-{name.replace('/', '-')}.png"
-                look(page, link, problems, picture)
-            page.goto(f"{inside}search.html?q={SOUGHT}", wait_until="networkidle")
-            page.wait_for_timeout(1000)
-            page.screenshot(path=pictures / f"{screen}-search.png")
-            results = page.locator("ul.search li a").all()
-            hrefs = [result.get_attribute("href") or "" for result in results]
-            if not any(f"sklearn_daae.{SOUGHT}.html" in href for href in hrefs):
-                problems.append(f"{screen}: search does not find {SOUGHT}: {hrefs}")
-            print(f"{screen}: {len(first_click)} pages of the first click")
+        for screen, size in WIDTHS.items():
+            page = watched(browser, size, inside, problems)
+            look(page, f"{inside}index.html", pictures / f"{screen}-home.png", problems)
+            urls = first_click(page, inside)
+            for url in urls:
+                name = url.removeprefix(inside).removesuffix(".html").replace("/", "-")
+                look(page, url, pictures / f"{screen}-{name}.png", problems)
+            found = search(page, inside, pictures / f"{screen}-search.png")
+            if not any(f"sklearn_daae.{SOUGHT}.html" in href for href in found):
+                problems.append(f"{screen}: search does not find {SOUGHT}: {found}")
+            print(f"{screen}: {len(urls)} pages of the first click")
         browser.close()
     return problems
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -45,6 +46,11 @@ ESTIMATORS = [*ADVERSARIAL, DAETransformer, *VARIATIONAL, ALICETransformer]
 
 # Adam with torch's options, and networks without a way past their layers.
 PLAIN = {"optimizer": "adam", "network": ("mlp", {"shortcut": False})}
+
+
+def snippets(page, kind="python"):
+    """Return the blocks of code of a page of Markdown, by the word that opens them."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", page, re.M | re.S)
 
 
 def make(Estimator, *, published=False, **params):

@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import sklearn_daae
 
-from .conftest import PLAIN, SMALL, expected_failures, weights
+from .conftest import PLAIN, SMALL, expected_failures, snippets, weights
 
 PACKAGE = Path(sklearn_daae.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -104,7 +104,7 @@ def page():
 @pytest.fixture(scope="module")
 def toy(page):
     """Return the class of the page's example, whose loss encodes each row twice."""
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (code,) = snippets(page)
     assert len(code.splitlines()) < 30
     guest = ModuleType("guest")
     sys.modules["guest"] = guest  # for pickles

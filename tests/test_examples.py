@@ -38,11 +38,8 @@ def gallery():
 @pytest.mark.parametrize("path", PLOTS, ids=lambda path: path.stem)
 def test_example(path, gallery, tmp_path):
     plt = pytest.importorskip("matplotlib.pyplot")
-    if path.name in gallery["OF_DATA_SETS"]:
-        home = Path(os.environ.get("SKLEARN_DAAE_DATA", ""))
-        folder = home / path.stem.removeprefix("plot_")
-        if not os.environ.get("SKLEARN_DAAE_DATA") or not folder.is_dir():
-            pytest.skip(f"SKLEARN_DAAE_DATA names no folder with {folder.name}")
+    if not gallery["can_run"](path.name):
+        pytest.skip("SKLEARN_DAAE_DATA names no folder with its data set")
     subprocess.run(
         [sys.executable, "-W", "error::FutureWarning", "-c", RUN, str(path)],
         check=True,

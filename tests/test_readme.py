@@ -1,11 +1,12 @@
 """The README's snippets run, in the order of the page."""
 
 import os
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from .conftest import snippets
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -21,9 +22,9 @@ def test_snippets(tmp_path, monkeypatch, data_home):
     monkeypatch.chdir(tmp_path)
     faces = np.random.default_rng(0).integers(256, size=(8, 12_288), dtype=np.uint8)
     np.save("faces.npy", faces)  # what a user would bring
-    snippets = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.M | re.S)
-    assert len(snippets) >= 6
+    found = snippets(README.read_text())
+    assert len(found) >= 6
     names: dict[str, object] = {}
-    for snippet in snippets:
+    for snippet in found:
         exec(compile(snippet, os.fspath(README), "exec"), names)
         plt.close("all")

@@ -10,6 +10,7 @@ import pytest
 import sklearn_daae
 from sklearn_daae import DAAETransformer, model_selection, outliers
 
+from .conftest import snippets
 from .test_docstrings import PUBLIC
 
 DOC = Path(__file__).parents[1] / "doc"
@@ -18,10 +19,6 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 if not DOC.exists():
     pytest.skip("installed without the repository", allow_module_level=True)
-
-
-def fences(page, kind):
-    return re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(), re.M | re.S)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -33,7 +30,7 @@ def test_snippets_give_what_the_page_says(page, tmp_path, monkeypatch):
     names: dict[str, object] = {}
     runner = doctest.DocTestRunner(optionflags=OPTIONS)
     said: list[str] = []
-    for snippet in fences(page, "pycon"):
+    for snippet in snippets(page.read_text(), "pycon"):
         test = doctest.DocTestParser().get_doctest(
             snippet, names, page.name, os.fspath(page), 0
         )
@@ -45,7 +42,7 @@ def test_snippets_give_what_the_page_says(page, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_snippets_that_need_more_than_a_test_has_compile(page):
-    for snippet in fences(page, "python"):
+    for snippet in snippets(page.read_text()):
         compile(snippet, os.fspath(page), "exec")
 
 

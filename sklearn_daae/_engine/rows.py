@@ -284,7 +284,7 @@ def _moments(X, weight):
         X, weight = X[weight > 0], weight[weight > 0]
     n = float(X.shape[0] if weight is None else weight.sum())
     if n == 0:
-        return 0.0, 0.0, 0.0, np.inf, -np.inf
+        return _NONE
     if issparse(X):
         X = X.astype(np.float64)
         mean, variance, n = mean_variance_axis(X, 0, weight, return_sum_weights=True)
